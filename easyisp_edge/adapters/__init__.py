@@ -1,0 +1,1 @@
+"""Outside parties: their wire language in, our values and errors out."""

@@ -1,0 +1,1 @@
+"""What the business says: pure, without waiting, input, output or a clock."""

@@ -1,0 +1,53 @@
+"""How background work lives: rounds that go on through trouble they expect, and end the daemon at any other."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from easyisp_edge.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from easyisp_edge.machine import Clock, Randomness, Wake
+
+log = logging.getLogger(__name__)
+
+
+def backoff_seconds(failures: int, randomness: Randomness, *, first: float = 1.0, most: float = 60.0) -> float:
+    """How long to wait after so many failures in a row: doubling, jittered between half and whole."""
+    ceiling = min(most, first * 2.0 ** min(failures - 1, 16))
+    return ceiling * (0.5 + randomness.fraction() / 2)
+
+
+async def every(
+    seconds: float,
+    work: Callable[[], Awaitable[float | None]],
+    *,
+    name: str,
+    clock: Clock,
+    randomness: Randomness,
+    wake: Wake,
+    backoff_most_seconds: float = 60.0,
+) -> None:
+    """Run `work` now, then at each ring of `wake` and at the latest after `seconds`; never returns.
+
+    `work` may return a shorter wait until its next round. `UnavailableError` is waited out with growing
+    pauses (a ring cuts one short); any other error passes through and ends the daemon.
+    """
+    failures = 0
+    while True:
+        pause = seconds
+        try:
+            asked = await work()
+        except UnavailableError as error:
+            failures += 1
+            pause = backoff_seconds(failures, randomness, most=backoff_most_seconds)
+            pause = max(pause, error.retry_after_seconds or 0.0)
+            log.warning("%s: %s; next try in %.1f s", name, error, pause)
+        else:
+            failures = 0
+            if asked is not None:
+                pause = min(seconds, asked)
+        await wake.wait(clock, max(pause, 0.0))
