@@ -9,12 +9,14 @@ class EdgeError(Exception):
     Args:
         code: For programs and translation; lower case, dot-separated, never changed once shipped.
         message: For people: what is wrong and what to do.
+        values: Figures the message contains, for those who translate it by its code.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, **values: object) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.values = values
 
 
 class InvalidError(EdgeError):

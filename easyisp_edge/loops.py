@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from easyisp_edge.machine import Clock, Randomness, Wake
 
@@ -51,3 +53,29 @@ async def every(
             if asked is not None:
                 pause = min(seconds, asked)
         await wake.wait(clock, max(pause, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Errands:
+    """Work that outlives the request that began it; an unexpected failure of any ends the group's owner.
+
+    Args:
+        group: What owns them.
+    """
+
+    group: asyncio.TaskGroup
+    _under_way: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def begin(self, errand: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Begin one; it goes on whatever becomes of the caller."""
+        task = self.group.create_task(errand, name=name)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def finish(self, seconds: float) -> None:
+        """Let those under way finish, for so long at most; then they are cancelled."""
+        if self._under_way:
+            _, late = await asyncio.wait(set(self._under_way), timeout=seconds)
+            for task in late:
+                task.cancel()

@@ -41,6 +41,26 @@ class Clock(Protocol):
         """Return after that many seconds."""
 
 
+class TimeSource(Protocol):
+    """The machine's raw time, from which box time is made; may be wrong, may jump."""
+
+    @property
+    def boot_id(self) -> str:
+        """Differs after each boot of the machine."""
+
+    def wall(self) -> datetime:
+        """The wall clock, aware UTC; at 1970 after a power cut where there is no battery."""
+
+    def since_boot(self) -> float:
+        """Seconds since boot, time asleep included; never goes back while the machine is up."""
+
+    def synchronised(self) -> bool:
+        """Whether the machine holds its wall clock to be set by a trusted source."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds."""
+
+
 class Randomness(Protocol):
     """The only source of chance."""
 

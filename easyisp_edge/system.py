@@ -9,12 +9,16 @@ import secrets
 import socket
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyisp_edge.machine import ClockState, UdpAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_CLOCK_SET_MARKS = (Path("/run/systemd/timesync/synchronized"), Path("/run/chrony/synchronized"))
 
 
 class SystemClock:
@@ -29,6 +33,29 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since boot, time asleep included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds."""
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class SystemTime:
+    """The machine's raw time."""
+
+    def __init__(self) -> None:
+        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+    def wall(self) -> datetime:
+        """The wall clock, aware UTC."""
+        return datetime.now(UTC)
+
+    def since_boot(self) -> float:
+        """Seconds since boot, time asleep included."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def synchronised(self) -> bool:
+        """Whether systemd-timesyncd or chrony has set the clock since boot."""
+        return any(mark.exists() for mark in _CLOCK_SET_MARKS)
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds."""
@@ -51,8 +78,8 @@ class SocketUdpEndpoint:
     """A `UdpEndpoint` on a real socket, already bound (by us or by systemd)."""
 
     def __init__(self, bound: socket.socket) -> None:
-        bound.setblocking(False)
-        # Holds the burst of a router restart: a thousand devices at about 250 octets each, with room to spare.
+        bound.settimeout(0)
+        # Holds the burst of a router restart: a thousand devices at about 250 octets each and their overhead.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         self._socket = bound
         self._watching = False
@@ -94,7 +121,7 @@ class SocketUdpEndpoint:
             self._socket.sendto(datagram, address)
 
     def close(self) -> None:
-        """Stop receiving and free the port."""
-        if self._watching:
+        """Stop receiving and free the port; closed already is fine."""
+        if self._watching and self._socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()

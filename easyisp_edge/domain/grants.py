@@ -1,0 +1,88 @@
+"""A grant: the right to be online that a payment bought."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from easyisp_edge.domain.packages import Package, Service
+    from easyisp_edge.domain.values import MacAddress
+
+
+class GrantState(enum.StrEnum):
+    """Where a grant stands. Values are stored."""
+
+    WAITING = "waiting"  # bought; the device was not let on yet, so no time runs
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to be online, as it stands in the store.
+
+    Args:
+        grant_id: Our id.
+        tenant_id: Whose customer.
+        customer_id: Who may.
+        payment_id: What paid for it; each payment buys one grant.
+        package_version_id: What was bought.
+        service: Hotspot or PPPoE.
+        username: For the machine path, random.
+        password: For the machine path, random.
+        mac: The device it is for; None where any device with the credentials may.
+        state: Where it stands.
+        seconds_left: Time left, when no time runs: as bought while waiting, 0 once ended.
+        created_at: When it was bought.
+        started_at: When the device was first let on.
+        ends_at: When the time is up; known once it runs.
+    """
+
+    grant_id: str
+    tenant_id: str
+    customer_id: str
+    payment_id: str
+    package_version_id: int
+    service: Service
+    username: str
+    password: str
+    mac: MacAddress | None
+    state: GrantState
+    seconds_left: int
+    created_at: datetime
+    started_at: datetime | None
+    ends_at: datetime | None
+
+    def seconds_left_at(self, now: datetime) -> int:
+        """Time left at that instant in whole seconds, rounded up: nobody is cut short by a fraction."""
+        if self.state is GrantState.RUNNING and self.ends_at is not None:
+            return max(0, math.ceil((self.ends_at - now).total_seconds()))
+        return self.seconds_left
+
+    def usable_at(self, now: datetime) -> bool:
+        """Whether it lets its device on at that instant."""
+        return self.state is not GrantState.ENDED and self.seconds_left_at(now) > 0
+
+    def started(self, now: datetime) -> Grant:
+        """The same grant, running from now."""
+        return replace(
+            self, state=GrantState.RUNNING, started_at=now, ends_at=now + timedelta(seconds=self.seconds_left)
+        )
+
+    def ended(self) -> Grant:
+        """The same grant, over."""
+        return replace(self, state=GrantState.ENDED, seconds_left=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A grant together with what it bought: all that a router needs to know."""
+
+    grant: Grant
+    package: Package
