@@ -1,0 +1,123 @@
+"""The open SQLite file: one connection that writes, in a thread; one that reads, in the loop."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+
+import aiosqlite
+
+from easyisp_edge.errors import EdgeError
+from easyisp_edge.store import migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_SECONDS = 5.0
+
+
+class Database(Protocol):
+    """An open SQLite file, with the schema of this release.
+
+    Args:
+        reading: Sees what is committed and can change nothing; for short indexed reads in the event loop.
+    """
+
+    reading: sqlite3.Connection
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the one writing connection, alone; it begins and commits by itself."""
+
+    async def survey(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a long read off the loop; it sees what is committed and can change nothing."""
+
+    async def close(self) -> None:
+        """Finish what runs and close the file."""
+
+
+class _Connection(aiosqlite.Connection):
+    """A connection in a thread of its own that runs whole functions there: one hand-over for many statements."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return cast("T", await self._execute(work, self._conn))  # type: ignore[no-untyped-call]
+
+    @classmethod
+    async def open(cls, path: Path, mode: str) -> _Connection:
+        connection = cls(lambda: _connect(path, mode), 64)
+        await connection
+        return connection
+
+
+class ThreadedDatabase:
+    """A `Database` on a real file, on threads of aiosqlite."""
+
+    def __init__(self, writing: _Connection, surveying: _Connection, reading: sqlite3.Connection) -> None:
+        self._writing = writing
+        self._surveying = surveying
+        self.reading = reading
+
+    @classmethod
+    async def open(cls, path: Path) -> ThreadedDatabase:
+        """Open the file, make it where there is none, and bring its schema up to date.
+
+        Raises:
+            EdgeError: The folder is missing or not writable, the file is damaged, or it is of a newer release.
+        """
+        try:
+            writing = await _Connection.open(path, "rwc")
+        except sqlite3.Error as error:
+            raise EdgeError(
+                "store.not_opened",
+                f"{path}: {error}. The folder must exist and be writable by the user the daemon runs as.",
+            ) from error
+        try:
+            await writing.run(_prepare)
+            surveying = await _Connection.open(path, "ro")
+        except BaseException:
+            await writing.close()
+            raise
+        return cls(writing, surveying, _connect(path, "ro"))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` on the one writing connection, alone."""
+        return await self._writing.run(work)
+
+    async def survey(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a long read off the loop."""
+        return await self._surveying.run(work)
+
+    async def close(self) -> None:
+        """Finish what runs and close the file; an open connection would keep the process alive."""
+        self.reading.close()
+        await self._surveying.close()
+        await self._writing.close()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    for pragma in (
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+        "query_only=ON" if mode == "ro" else "synchronous=FULL",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        raise EdgeError("store.damaged", f"The database is damaged ({damage}); restore it from a backup.")
+    migrations.migrate(connection)

@@ -1,0 +1,75 @@
+"""Table `events`: the outbox, the audit trail and the verifiable history in one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.domain.events import GENESIS, Event, Stream, chain
+from easyisp_edge.store.columns import instant
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from easyisp_edge.machine import Clock
+
+
+class EventsTable:
+    """Events in their order; a transaction that changes money or a grant appends here too."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock | None) -> None:
+        self._sql = connection
+        self._clock = clock
+
+    def append(self, stream: Stream, kind: str, key: str, data: Mapping[str, Any]) -> Event:
+        """Chain an event onto its stream.
+
+        Raises:
+            RuntimeError: This connection reads only.
+        """
+        if self._clock is None:
+            raise RuntimeError("Events are appended within a transaction.")
+        sequence, previous = self.head(stream)
+        event = chain(
+            stream,
+            sequence + 1,
+            previous,
+            kind=kind,
+            key=key,
+            at=self._clock.now(),
+            clock=self._clock.state.value,
+            data=data,
+        )
+        self._sql.execute(
+            "INSERT INTO events (stream, sequence, type, key, at, body, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (stream.value, event.sequence, kind, key, instant(event.at), event.body, event.digest),
+        )
+        return event
+
+    def head(self, stream: Stream) -> tuple[int, bytes]:
+        """Number and digest of a stream's last event; 0 and `GENESIS` when it is empty."""
+        row = self._sql.execute(
+            "SELECT sequence, digest FROM events WHERE stream = ? ORDER BY sequence DESC LIMIT 1",
+            (stream.value,),
+        ).fetchone()
+        return (0, GENESIS) if row is None else (row[0], row[1])
+
+    def of_key(self, key: str) -> list[str]:
+        """The types of all that happened to one thing, in order."""
+        rows = self._sql.execute("SELECT type FROM events WHERE key = ? ORDER BY stream, sequence", (key,))
+        return [row[0] for row in rows]
+
+    def first_break(self, stream: Stream) -> int | None:
+        """The number of the first event that is missing or was changed; None when the chain holds. A long read."""
+        expected, previous = 1, GENESIS
+        rows = self._sql.execute(
+            "SELECT sequence, body, digest FROM events WHERE stream = ? ORDER BY sequence", (stream.value,)
+        )
+        for sequence, body, digest in rows:
+            whole = sequence == expected and hashlib.sha256(body).digest() == digest
+            if not whole or json.loads(body)["prev"] != previous.hex() or json.loads(body)["seq"] != sequence:
+                return expected
+            expected, previous = expected + 1, digest
+        return None

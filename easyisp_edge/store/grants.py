@@ -1,0 +1,151 @@
+"""Table `grants`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.domain.grants import Admission, Grant, GrantState
+from easyisp_edge.domain.packages import Service
+from easyisp_edge.store.columns import (
+    instant,
+    optional_instant,
+    optional_mac,
+    read_instant,
+    read_optional_instant,
+    read_optional_mac,
+)
+from easyisp_edge.store.packages import COLUMNS as PACKAGE_COLUMNS
+from easyisp_edge.store.packages import read_version
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime
+
+    from easyisp_edge.domain.values import MacAddress
+
+_COLUMNS = (
+    "grant_id, tenant_id, customer_id, payment_id, package_version_id, service, username, password, mac, state,"
+    " seconds_left, created_at, started_at, ends_at"
+)
+_COUNT = len(_COLUMNS.split(","))
+_SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
+_ADMISSIONS = (
+    "SELECT "  # noqa: S608 - constants
+    + ", ".join(f"g.{name.strip()}" for name in _COLUMNS.split(","))
+    + ", "
+    + ", ".join(f"p.{name.strip()}" for name in PACKAGE_COLUMNS.split(","))
+    + " FROM grants g JOIN package_versions p ON p.version_id = g.package_version_id "
+)
+
+
+class GrantsTable:
+    """Grants by id, user name, device, and by what is usable or over."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._sql = connection
+
+    def add(self, grant: Grant) -> None:
+        """Write a new grant. A second one for the same payment is an `IntegrityError`."""
+        self._sql.execute(
+            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                grant.grant_id,
+                grant.tenant_id,
+                grant.customer_id,
+                grant.payment_id,
+                grant.package_version_id,
+                grant.service.value,
+                grant.username,
+                grant.password,
+                optional_mac(grant.mac),
+                grant.state.value,
+                grant.seconds_left,
+                instant(grant.created_at),
+                optional_instant(grant.started_at),
+                optional_instant(grant.ends_at),
+            ),
+        )
+
+    def update(self, grant: Grant) -> None:
+        """Write what may change: state and time."""
+        self._sql.execute(
+            "UPDATE grants SET state = ?, seconds_left = ?, started_at = ?, ends_at = ? WHERE grant_id = ?",
+            (
+                grant.state.value,
+                grant.seconds_left,
+                optional_instant(grant.started_at),
+                optional_instant(grant.ends_at),
+                grant.grant_id,
+            ),
+        )
+
+    def by_id(self, grant_id: str) -> Grant | None:
+        """A grant by our id."""
+        return self._one("WHERE grant_id = ?", grant_id)
+
+    def by_payment(self, payment_id: str) -> Grant | None:
+        """The grant a payment bought."""
+        return self._one("WHERE payment_id = ?", payment_id)
+
+    def by_username(self, username: str) -> Grant | None:
+        """A grant by its user name, over or not."""
+        return self._one("WHERE username = ?", username)
+
+    def admission(self, username: str) -> Admission | None:
+        """A grant by its user name, with what it bought."""
+        row = self._sql.execute(_ADMISSIONS + "WHERE g.username = ?", (username,)).fetchone()
+        return None if row is None else _read_admission(row)
+
+    def usable_of_device(self, tenant_id: str, mac: MacAddress) -> list[Admission]:
+        """What lets a device on, in the order it is used: what runs first, then by age."""
+        rows = self._sql.execute(
+            _ADMISSIONS + "WHERE g.mac = ? AND g.tenant_id = ? AND g.state <> 'ended'"
+            " ORDER BY g.state <> 'running', g.created_at",
+            (mac.text, tenant_id),
+        )
+        return [_read_admission(row) for row in rows]
+
+    def usable(self, tenant_id: str) -> list[Admission]:
+        """All that lets a device on at one tenant, in the order it is used. A long read."""
+        rows = self._sql.execute(
+            _ADMISSIONS + "WHERE g.tenant_id = ? AND g.state <> 'ended' ORDER BY g.state <> 'running', g.created_at",
+            (tenant_id,),
+        )
+        return [_read_admission(row) for row in rows]
+
+    def over(self, now: datetime) -> list[Grant]:
+        """Grants that still run although their time is up."""
+        rows = self._sql.execute(_SELECT + "WHERE state = 'running' AND ends_at <= ?", (instant(now),))
+        return [_read(row) for row in rows]
+
+    def next_end(self) -> datetime | None:
+        """When the next running grant is over."""
+        row = self._sql.execute("SELECT min(ends_at) FROM grants WHERE state = 'running'").fetchone()
+        return read_optional_instant(row[0])
+
+    def _one(self, where: str, *parameters: Any) -> Grant | None:
+        row = self._sql.execute(_SELECT + where, parameters).fetchone()
+        return None if row is None else _read(row)
+
+
+def _read(row: tuple[Any, ...]) -> Grant:
+    return Grant(
+        grant_id=row[0],
+        tenant_id=row[1],
+        customer_id=row[2],
+        payment_id=row[3],
+        package_version_id=row[4],
+        service=Service(row[5]),
+        username=row[6],
+        password=row[7],
+        mac=read_optional_mac(row[8]),
+        state=GrantState(row[9]),
+        seconds_left=row[10],
+        created_at=read_instant(row[11]),
+        started_at=read_optional_instant(row[12]),
+        ends_at=read_optional_instant(row[13]),
+    )
+
+
+def _read_admission(row: tuple[Any, ...]) -> Admission:
+    return Admission(_read(row[:_COUNT]), read_version(row[_COUNT:]).package)

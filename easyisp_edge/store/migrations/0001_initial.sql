@@ -1,0 +1,186 @@
+-- Instants are text, UTC, milliseconds: 2026-01-31T09:00:00.000Z. Money is cents of KES. Spans are seconds.
+
+CREATE TABLE clock (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at TEXT NOT NULL,
+  boot_id TEXT NOT NULL,
+  since_boot REAL NOT NULL
+) STRICT;
+
+-- A package as it was sold: rows are added, never changed.
+CREATE TABLE package_versions (
+  version_id INTEGER PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  package_id TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  name TEXT NOT NULL,
+  service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
+  price_cents INTEGER NOT NULL CHECK (price_cents > 0),
+  duration_seconds INTEGER NOT NULL CHECK (duration_seconds > 0),
+  upload_kbps INTEGER NOT NULL,
+  download_kbps INTEGER NOT NULL,
+  data_limit_octets INTEGER,
+  devices_max INTEGER NOT NULL CHECK (devices_max > 0),
+  active INTEGER NOT NULL,
+  router_ids TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  UNIQUE (tenant_id, package_id, fingerprint)
+) STRICT;
+
+CREATE TABLE customers (
+  customer_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
+  phone TEXT NOT NULL,
+  last_mac TEXT,
+  total_spent_cents INTEGER NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL,
+  UNIQUE (tenant_id, service, phone)
+) STRICT;
+
+CREATE TABLE purchases (
+  purchase_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  package_version_id INTEGER NOT NULL REFERENCES package_versions,
+  service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
+  gateway_id TEXT NOT NULL,
+  phone TEXT NOT NULL,
+  amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
+  mac TEXT,
+  router_id TEXT,
+  language TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('intended', 'prompted', 'unknown', 'failed', 'expired', 'paid')),
+  reason TEXT,
+  result_description TEXT NOT NULL DEFAULT '',
+  account_reference TEXT NOT NULL UNIQUE,
+  callback_token_digest BLOB NOT NULL UNIQUE,
+  checkout_request_id TEXT UNIQUE,
+  merchant_request_id TEXT,
+  created_at TEXT NOT NULL,
+  changed_at TEXT NOT NULL,
+  query_at TEXT,
+  queries INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX purchases_by_device ON purchases (mac, created_at);
+CREATE INDEX purchases_by_phone ON purchases (phone, created_at);
+CREATE INDEX purchases_to_query ON purchases (gateway_id, query_at) WHERE query_at IS NOT NULL;
+CREATE INDEX purchases_open ON purchases (created_at) WHERE state IN ('intended', 'prompted', 'unknown');
+
+-- Success sticks; what was asked of the customer is never rewritten.
+CREATE TRIGGER purchases_paid_sticks BEFORE UPDATE OF state ON purchases
+WHEN OLD.state = 'paid' AND NEW.state <> 'paid'
+BEGIN SELECT RAISE(ABORT, 'a paid purchase stays paid'); END;
+CREATE TRIGGER purchases_order_stands BEFORE UPDATE ON purchases
+WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.package_version_id <> NEW.package_version_id
+  OR OLD.phone <> NEW.phone OR OLD.gateway_id <> NEW.gateway_id OR OLD.tenant_id <> NEW.tenant_id
+BEGIN SELECT RAISE(ABORT, 'what was ordered is never rewritten'); END;
+CREATE TRIGGER purchases_kept BEFORE DELETE ON purchases
+BEGIN SELECT RAISE(ABORT, 'purchases are kept'); END;
+
+CREATE TABLE payments (
+  payment_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  gateway_id TEXT NOT NULL,
+  method TEXT NOT NULL CHECK (method IN ('MPESA', 'CASH', 'BANK_TRANSFER', 'CARD', 'OTHER')),
+  amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
+  disposition TEXT NOT NULL CHECK (disposition IN ('grant', 'unmatched')),
+  mpesa_receipt_number TEXT UNIQUE,
+  purchase_id TEXT REFERENCES purchases,
+  customer_id TEXT REFERENCES customers,
+  phone TEXT,
+  account TEXT NOT NULL,
+  description TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  CHECK (disposition <> 'grant' OR (purchase_id IS NOT NULL AND customer_id IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX payments_settle_once ON payments (purchase_id) WHERE disposition = 'grant';
+CREATE INDEX payments_by_time ON payments (tenant_id, created_at);
+CREATE TRIGGER payments_stand BEFORE UPDATE ON payments
+WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.tenant_id <> NEW.tenant_id OR OLD.gateway_id <> NEW.gateway_id
+  OR OLD.method <> NEW.method OR OLD.created_at <> NEW.created_at
+  OR (OLD.mpesa_receipt_number IS NOT NULL AND OLD.mpesa_receipt_number IS NOT NEW.mpesa_receipt_number)
+BEGIN SELECT RAISE(ABORT, 'what was paid is never rewritten'); END;
+CREATE TRIGGER payments_kept BEFORE DELETE ON payments
+BEGIN SELECT RAISE(ABORT, 'payments are kept'); END;
+
+-- Everything anybody said about money, as it came.
+CREATE TABLE evidence (
+  evidence_id INTEGER PRIMARY KEY,
+  received_at TEXT NOT NULL,
+  source TEXT NOT NULL,
+  strong INTEGER NOT NULL,
+  purchase_id TEXT NOT NULL REFERENCES purchases,
+  outcome TEXT NOT NULL CHECK (outcome IN ('paid', 'not_paid', 'unknown')),
+  verdict TEXT NOT NULL,
+  raw BLOB NOT NULL
+) STRICT;
+CREATE INDEX evidence_by_purchase ON evidence (purchase_id, source);
+CREATE TRIGGER evidence_stands BEFORE UPDATE ON evidence
+BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+CREATE TRIGGER evidence_kept BEFORE DELETE ON evidence
+BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+
+CREATE TABLE grants (
+  grant_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  customer_id TEXT NOT NULL REFERENCES customers,
+  payment_id TEXT NOT NULL UNIQUE REFERENCES payments,
+  package_version_id INTEGER NOT NULL REFERENCES package_versions,
+  service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
+  username TEXT NOT NULL UNIQUE,
+  password TEXT NOT NULL,
+  mac TEXT,
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'ended')),
+  seconds_left INTEGER NOT NULL CHECK (seconds_left >= 0),
+  created_at TEXT NOT NULL,
+  started_at TEXT,
+  ends_at TEXT,
+  CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL))
+) STRICT;
+CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
+CREATE INDEX grants_by_end ON grants (ends_at) WHERE state = 'running';
+CREATE INDEX grants_by_device ON grants (mac, created_at);
+CREATE TRIGGER grants_end_once BEFORE UPDATE OF state ON grants
+WHEN OLD.state = 'ended' AND NEW.state <> 'ended'
+BEGIN SELECT RAISE(ABORT, 'an ended grant stays ended'); END;
+CREATE TRIGGER grants_kept BEFORE DELETE ON grants
+BEGIN SELECT RAISE(ABORT, 'grants are kept'); END;
+
+-- What routers report by RADIUS accounting. An Acct-Session-Id comes round again after reboots: only among
+-- open sessions does it name one.
+CREATE TABLE sessions (
+  session_id INTEGER PRIMARY KEY,
+  router_id TEXT NOT NULL,
+  acct_session_id TEXT NOT NULL,
+  username TEXT NOT NULL,
+  grant_id TEXT REFERENCES grants,
+  mac TEXT,
+  address TEXT,
+  started_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  stopped_at TEXT,
+  seconds INTEGER NOT NULL,
+  octets_in INTEGER NOT NULL,
+  octets_out INTEGER NOT NULL,
+  cause TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX sessions_open ON sessions (router_id, acct_session_id, username) WHERE stopped_at IS NULL;
+CREATE INDEX sessions_by_grant ON sessions (grant_id) WHERE grant_id IS NOT NULL;
+
+-- The outbox, the audit trail and the history an owner can verify: numbered without gaps, each row chained
+-- to the one before by its digest.
+CREATE TABLE events (
+  stream TEXT NOT NULL CHECK (stream IN ('money', 'usage')),
+  sequence INTEGER NOT NULL CHECK (sequence > 0),
+  type TEXT NOT NULL,
+  key TEXT NOT NULL,
+  at TEXT NOT NULL,
+  body BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (stream, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX events_by_key ON events (key);
+CREATE TRIGGER events_stand BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_kept BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;

@@ -1,0 +1,157 @@
+"""Table `purchases`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.domain.packages import Service
+from easyisp_edge.domain.payments import Reason
+from easyisp_edge.domain.purchases import Purchase, PurchaseState
+from easyisp_edge.domain.values import Money, Msisdn
+from easyisp_edge.store.columns import (
+    instant,
+    optional_instant,
+    optional_mac,
+    read_instant,
+    read_optional_instant,
+    read_optional_mac,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime
+
+    from easyisp_edge.domain.values import MacAddress
+
+_SELECT = (
+    "SELECT purchase_id, tenant_id, package_version_id, service, gateway_id, phone, amount_cents, mac, router_id,"
+    " language, state, reason, result_description, account_reference, checkout_request_id, merchant_request_id,"
+    " created_at, changed_at, query_at, queries FROM purchases "
+)
+_OPEN = "state IN ('intended', 'prompted', 'unknown')"
+
+
+class PurchasesTable:
+    """Purchases by id, by device, by phone, by what is due."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._sql = connection
+
+    def add(self, purchase: Purchase, callback_token: str) -> None:
+        """Write a new purchase; of the token only a digest is kept."""
+        self._sql.execute(
+            "INSERT INTO purchases (purchase_id, tenant_id, package_version_id, service, gateway_id, phone,"
+            " amount_cents, mac, router_id, language, state, account_reference, callback_token_digest, created_at,"
+            " changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                purchase.purchase_id,
+                purchase.tenant_id,
+                purchase.package_version_id,
+                purchase.service.value,
+                purchase.gateway_id,
+                purchase.phone.digits,
+                purchase.amount.cents,
+                optional_mac(purchase.mac),
+                purchase.router_id,
+                purchase.language,
+                purchase.state.value,
+                purchase.account_reference,
+                _digest(callback_token),
+                instant(purchase.created_at),
+                instant(purchase.changed_at),
+            ),
+        )
+
+    def update(self, purchase: Purchase) -> None:
+        """Write what may change: state, reason, gateway ids, the next query."""
+        self._sql.execute(
+            "UPDATE purchases SET state = ?, reason = ?, result_description = ?, checkout_request_id = ?,"
+            " merchant_request_id = ?, changed_at = ?, query_at = ?, queries = ? WHERE purchase_id = ?",
+            (
+                purchase.state.value,
+                purchase.reason,
+                purchase.result_description,
+                purchase.checkout_request_id,
+                purchase.merchant_request_id,
+                instant(purchase.changed_at),
+                optional_instant(purchase.query_at),
+                purchase.queries,
+                purchase.purchase_id,
+            ),
+        )
+
+    def by_id(self, purchase_id: str) -> Purchase | None:
+        """A purchase by the id its buyer holds."""
+        return self._one("WHERE purchase_id = ?", purchase_id)
+
+    def by_callback_token(self, token: str) -> Purchase | None:
+        """The purchase whose secret callback address ends in this token."""
+        return self._one("WHERE callback_token_digest = ?", _digest(token))
+
+    def by_checkout_request_id(self, checkout_request_id: str) -> Purchase | None:
+        """The purchase whose push the gateway calls by this id."""
+        return self._one("WHERE checkout_request_id = ?", checkout_request_id)
+
+    def latest_of_device(self, tenant_id: str, mac: MacAddress) -> Purchase | None:
+        """What a device bought or tried to buy last."""
+        return self._one("WHERE mac = ? AND tenant_id = ? ORDER BY created_at DESC LIMIT 1", mac.text, tenant_id)
+
+    def of_phone_since(self, phone: Msisdn, since: datetime) -> list[Purchase]:
+        """What a phone was asked to pay since then, newest first, whoever asked."""
+        return self._many("WHERE phone = ? AND created_at >= ? ORDER BY created_at DESC", phone.digits, instant(since))
+
+    def due_for_query(self, gateway_id: str, now: datetime) -> Purchase | None:
+        """The purchase of that gateway longest due for a query."""
+        return self._one(
+            "WHERE gateway_id = ? AND query_at IS NOT NULL AND query_at <= ? ORDER BY query_at LIMIT 1",
+            gateway_id,
+            instant(now),
+        )
+
+    def next_query_at(self, gateway_id: str) -> datetime | None:
+        """When the next query of that gateway is due."""
+        row = self._sql.execute(
+            "SELECT min(query_at) FROM purchases WHERE gateway_id = ? AND query_at IS NOT NULL", (gateway_id,)
+        ).fetchone()
+        return read_optional_instant(row[0])
+
+    def open_since_before(self, moment: datetime) -> list[Purchase]:
+        """Purchases made before that moment of which nothing final is known."""
+        return self._many(f"WHERE {_OPEN} AND created_at < ?", instant(moment))
+
+    def _one(self, where: str, *parameters: Any) -> Purchase | None:
+        row = self._sql.execute(_SELECT + where, parameters).fetchone()
+        return None if row is None else _read(row)
+
+    def _many(self, where: str, *parameters: Any) -> list[Purchase]:
+        return [_read(row) for row in self._sql.execute(_SELECT + where, parameters)]
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _read(row: tuple[Any, ...]) -> Purchase:
+    return Purchase(
+        purchase_id=row[0],
+        tenant_id=row[1],
+        package_version_id=row[2],
+        service=Service(row[3]),
+        gateway_id=row[4],
+        phone=Msisdn(row[5]),
+        amount=Money(row[6]),
+        mac=read_optional_mac(row[7]),
+        router_id=row[8],
+        language=row[9],
+        state=PurchaseState(row[10]),
+        reason=None if row[11] is None else Reason(row[11]),
+        result_description=row[12],
+        account_reference=row[13],
+        checkout_request_id=row[14],
+        merchant_request_id=row[15],
+        created_at=read_instant(row[16]),
+        changed_at=read_instant(row[17]),
+        query_at=read_optional_instant(row[18]),
+        queries=row[19],
+    )

@@ -1,0 +1,68 @@
+"""Table `sessions`: what routers report by RADIUS accounting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easyisp_edge.store.columns import instant, optional_mac
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime
+
+    from easyisp_edge.domain.logins import UsageReport
+
+
+class SessionsTable:
+    """Sessions; the same report twice changes nothing, and counters only grow."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._sql = connection
+
+    def report(self, usage: UsageReport, grant_id: str | None, started_at: datetime, at: datetime) -> None:
+        """Note a start or an interim; makes the session where it is not known yet."""
+        self._sql.execute(
+            "INSERT INTO sessions (router_id, acct_session_id, username, grant_id, mac, address, started_at,"
+            " updated_at, seconds, octets_in, octets_out, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')"
+            " ON CONFLICT (router_id, acct_session_id, username) WHERE stopped_at IS NULL DO UPDATE SET"
+            " updated_at = excluded.updated_at, grant_id = coalesce(grant_id, excluded.grant_id),"
+            " address = coalesce(excluded.address, address), seconds = max(seconds, excluded.seconds),"
+            " octets_in = max(octets_in, excluded.octets_in), octets_out = max(octets_out, excluded.octets_out)",
+            (
+                usage.router_id,
+                usage.session_id,
+                usage.username,
+                grant_id,
+                optional_mac(usage.mac),
+                usage.address,
+                instant(started_at),
+                instant(at),
+                usage.seconds,
+                usage.octets_in,
+                usage.octets_out,
+            ),
+        )
+
+    def stop(self, usage: UsageReport, at: datetime) -> None:
+        """End the open session a report speaks of."""
+        self._sql.execute(
+            "UPDATE sessions SET stopped_at = ?, cause = ? WHERE router_id = ? AND acct_session_id = ?"
+            " AND username = ? AND stopped_at IS NULL",
+            (instant(at), usage.cause, usage.router_id, usage.session_id, usage.username),
+        )
+
+    def stopped_lately(self, usage: UsageReport, since: datetime) -> bool:
+        """Whether the session a report speaks of was ended since then: a repeated Stop must not make it anew."""
+        row = self._sql.execute(
+            "SELECT 1 FROM sessions WHERE router_id = ? AND acct_session_id = ? AND username = ?"
+            " AND stopped_at >= ? AND seconds >= ?",
+            (usage.router_id, usage.session_id, usage.username, instant(since), usage.seconds),
+        ).fetchone()
+        return row is not None
+
+    def stop_all(self, router_id: str, cause: str, at: datetime) -> None:
+        """End all open sessions of a router that says it started anew."""
+        self._sql.execute(
+            "UPDATE sessions SET stopped_at = ?, cause = ? WHERE router_id = ? AND stopped_at IS NULL",
+            (instant(at), cause, router_id),
+        )

@@ -1,0 +1,169 @@
+"""The store: reads at once, writes in transactions that share a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
+
+from easyisp_edge.errors import UnavailableError
+from easyisp_edge.store.clock import ClockTable
+from easyisp_edge.store.customers import CustomersTable
+from easyisp_edge.store.events import EventsTable
+from easyisp_edge.store.evidence import EvidenceTable
+from easyisp_edge.store.grants import GrantsTable
+from easyisp_edge.store.packages import PackagesTable
+from easyisp_edge.store.payments import PaymentsTable
+from easyisp_edge.store.purchases import PurchasesTable
+from easyisp_edge.store.sessions import SessionsTable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from easyisp_edge.store.connections import Database
+    from easyisp_edge.timekeeping import BoxClock
+
+T = TypeVar("T")
+
+# How many transactions wait at most; beyond it the store is too slow for what comes in.
+WAITING_MAX = 4096
+# How many share a commit at most, so that none waits long behind a crowd.
+COMMIT_SHARED_MAX = 256
+
+
+class Tables:
+    """All tables over one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: BoxClock | None) -> None:
+        self.clock = ClockTable(connection)
+        self.packages = PackagesTable(connection)
+        self.customers = CustomersTable(connection)
+        self.purchases = PurchasesTable(connection)
+        self.payments = PaymentsTable(connection)
+        self.evidence = EvidenceTable(connection)
+        self.grants = GrantsTable(connection)
+        self.sessions = SessionsTable(connection)
+        self.events = EventsTable(connection, clock)
+
+
+class _Waiting(Generic[T]):
+    """A transaction that waits for its commit."""
+
+    __slots__ = ("done", "error", "result", "work")
+
+    def __init__(self, work: Callable[[Tables], T], done: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.done = done
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+
+class Store:
+    """The tables of one database.
+
+    A transaction is a plain function over the tables: it cannot wait, so no network call ever stands inside
+    one. Functions that arrive while a commit is under way run one after the other, each in a savepoint of
+    its own, and share the next commit: nobody waits for a timer, and one's failure undoes only its own rows.
+
+    Args:
+        database: The open file.
+        clock: Box time; written down with every commit.
+    """
+
+    def __init__(self, database: Database, clock: BoxClock) -> None:
+        self._database = database
+        self._clock = clock
+        self._waiting: deque[_Waiting[Any]] = deque()
+        self._arrived = asyncio.Event()
+        self._tables: Tables | None = None
+        self.read = Tables(database.reading, None)
+
+    async def write(self, work: Callable[[Tables], T]) -> T:
+        """Run `work` as one transaction; returns its result once it is committed, and so on the disk.
+
+        Raises:
+            UnavailableError: It was not committed (disk full, too much waiting); nothing of it remains.
+            Exception: What `work` raised; nothing of it remains.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            raise UnavailableError("store.busy", "The box is too busy to note this; try again in a moment.")
+        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._arrived.set()
+        result: T = await waiting.done
+        return result
+
+    async def survey(self, work: Callable[[Tables], T]) -> T:
+        """Run a long read off the event loop."""
+        return await self._database.survey(lambda connection: work(Tables(connection, None)))
+
+    async def run(self) -> Never:
+        """Commit what arrives, for as long as the daemon lives; everybody's `write` waits on this."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                shared = [self._waiting.popleft() for _ in range(min(len(self._waiting), COMMIT_SHARED_MAX))]
+                await self._commit(shared)
+
+    async def _commit(self, shared: list[_Waiting[Any]]) -> None:
+        try:
+            await self._database.write(lambda connection: self._run_shared(connection, shared))
+        except sqlite3.Error as error:
+            failure = UnavailableError("store.not_written", f"The box could not write to its disk: {error}.")
+            for waiting in shared:
+                waiting.error = waiting.error or failure
+            _answer(shared)
+            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_IOERR"):
+                raise  # what the disk holds is in doubt: start anew from what it really holds
+        else:
+            _answer(shared)
+
+    def _run_shared(self, connection: sqlite3.Connection, shared: list[_Waiting[Any]]) -> None:
+        if self._tables is None:
+            self._tables = Tables(connection, self._clock)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for waiting in shared:
+                _run_one(connection, self._tables, waiting)
+            self._tables.clock.write_down(self._clock.mark())
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _run_one(connection: sqlite3.Connection, tables: Tables, waiting: _Waiting[Any]) -> None:
+    connection.execute("SAVEPOINT one")
+    try:
+        waiting.result = waiting.work(tables)
+    except sqlite3.OperationalError:
+        raise  # the disk, not the work: nobody in this commit may be told it went well
+    except Exception as error:  # noqa: BLE001 - handed to the one who asked
+        connection.execute("ROLLBACK TO one")
+        waiting.error = error
+    connection.execute("RELEASE one")
+
+
+def _answer(shared: list[_Waiting[Any]]) -> None:
+    for waiting in shared:
+        if waiting.done.done():  # whoever asked has gone away meanwhile
+            continue
+        if waiting.error is None:
+            waiting.done.set_result(waiting.result)
+        else:
+            waiting.done.set_exception(waiting.error)
+
+
+@contextlib.asynccontextmanager
+async def running(store: Store) -> AsyncIterator[Store]:
+    """A store that commits within this block, for commands and tests; the daemon has its own TaskGroup."""
+    async with asyncio.TaskGroup() as tasks:
+        committing = tasks.create_task(store.run(), name="store")
+        try:
+            yield store
+        finally:
+            committing.cancel()
