@@ -1,0 +1,198 @@
+"""An app on the Daraja portal: the key, token and pace that all gateways using it share."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from easyisp_edge.adapters.daraja.answers import token_grant
+from easyisp_edge.adapters.daraja.exchange import HEADERS, exchange
+from easyisp_edge.adapters.daraja.faults import FaultKind, fault_kind
+from easyisp_edge.adapters.daraja.messages import TOKEN_PATH
+from easyisp_edge.adapters.daraja.pace import QueryPace
+from easyisp_edge.domain.payments import Reason
+from easyisp_edge.errors import OutcomeUnknownError, RefusedError, UnavailableError
+from easyisp_edge.machine import ClockState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    import httpx
+    from pydantic import SecretStr
+
+    from easyisp_edge.adapters.daraja.exchange import WireAnswer
+    from easyisp_edge.machine import Clock
+
+_MARGIN_SECONDS = 90.0  # before the end of its life a token is not used any more
+
+
+class DarajaApp:
+    """Calls Daraja with a live token. One per consumer key: a new token may kill the one before.
+
+    Args:
+        consumer_key: From the Daraja portal; blanks around it are dropped.
+        consumer_secret: The same.
+        base_url: Of the environment, such as `https://api.safaricom.co.ke`.
+        http: See `open_http_client`; stays with whoever opened it.
+        clock: Where time comes from.
+        queries_per_minute: The pace of queries while Daraja does not complain.
+        answer_within_seconds: The most one request may take from beginning to end.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer_key: SecretStr,
+        consumer_secret: SecretStr,
+        base_url: str,
+        http: httpx.AsyncClient,
+        clock: Clock,
+        queries_per_minute: float = 5.0,
+        answer_within_seconds: float = 60.0,
+    ) -> None:
+        key, secret = consumer_key.get_secret_value().strip(), consumer_secret.get_secret_value().strip()
+        self._basic = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        self._base_url = base_url.strip().rstrip("/")
+        self._http = http
+        self._clock = clock
+        self._within_seconds = answer_within_seconds
+        self._pace = QueryPace(clock, queries_per_minute)
+        self._minting = asyncio.Lock()
+        self._rounds = 0  # how often a token was asked for, with or without success
+        self._token: str | None = None
+        self._good_until = clock.monotonic()
+        self._failure: UnavailableError | RefusedError | None = None
+        self._party_time: tuple[datetime, float] | None = None
+
+    @property
+    def query_interval_seconds(self) -> float:
+        """The present distance between two queries; longer than configured while Daraja complains."""
+        return self._pace.interval_seconds
+
+    def instant(self) -> datetime:
+        """Now, for signing: by the box, or by Daraja's last token answer while the box does not know the time."""
+        if self._clock.state is not ClockState.UNSET or self._party_time is None:
+            return self._clock.now()
+        date, at = self._party_time
+        return date + timedelta(seconds=self._clock.monotonic() - at)
+
+    async def token(self, *, dead: str | None = None) -> str:
+        """A live token, asked for at most once however many wait for it; they share a failure too.
+
+        Args:
+            dead: A token that was just refused, and is not to be had again.
+
+        Raises:
+            UnavailableError: None to be had now.
+            RefusedError: The key and secret are not taken.
+
+        Source: Daraja, Authorization API.
+        """
+        if (held := self._held(dead)) is not None:
+            return held
+        seen = self._rounds
+        async with self._minting:
+            if (held := self._held(dead)) is not None:
+                return held
+            return await self._mint() if self._rounds == seen else self._last_round()
+
+    async def query_turn(self) -> None:
+        """Wait for the next place in the pace that the queries of all gateways of this app share."""
+        await self._pace.turn()
+
+    async def post(
+        self, path: str, fields: Callable[[datetime], Mapping[str, str | int]], *, paced: bool = False
+    ) -> WireAnswer:
+        """Post JSON; a second time with a fresh token if the first was refused for its token, and never otherwise.
+
+        Args:
+            path: Below the base address.
+            fields: Makes the body, given the instant to sign.
+            paced: Whether this is a query, whose turn the caller has waited for.
+
+        Raises:
+            UnavailableError: Nothing was sent.
+            RefusedError: No token is to be had with this key.
+            OutcomeUnknownError: It may have been received, and no whole answer came.
+        """
+        token = await self.token()
+        answer = await self._send(path, fields(self.instant()), token, paced=paced)
+        if fault_kind(answer) is FaultKind.DEAD_TOKEN:
+            token = await self.token(dead=token)
+            if paced:
+                await self._pace.turn()
+            answer = await self._send(path, fields(self.instant()), token, paced=paced)
+        # Once the owner has mended the app, only a token made after that works.
+        if fault_kind(answer) in {FaultKind.DEAD_TOKEN, FaultKind.NO_PRODUCT}:
+            self._forget(token)
+        return answer
+
+    def _held(self, dead: str | None) -> str | None:
+        fresh = self._clock.monotonic() < self._good_until
+        return self._token if fresh and self._token != dead else None
+
+    def _last_round(self) -> str:
+        if self._token is not None:
+            return self._token
+        raise (
+            self._failure.with_traceback(None)
+            if self._failure
+            else UnavailableError(Reason.UNREACHABLE, "The access token was dropped meanwhile.")
+        )
+
+    def _forget(self, token: str) -> None:
+        if self._token == token:
+            self._token = None
+
+    async def _mint(self) -> str:
+        # A round that is cancelled does not count: whoever waits next begins a new one.
+        try:
+            token = await self._ask_for_token()
+        except (UnavailableError, RefusedError) as error:
+            self._end_round(None, error)
+            raise
+        self._end_round(token, None)
+        return token
+
+    def _end_round(self, token: str | None, failure: UnavailableError | RefusedError | None) -> None:
+        self._token, self._failure = token, failure
+        self._rounds += 1
+
+    async def _ask_for_token(self) -> str:
+        asked_at = self._clock.monotonic()
+        request = self._http.build_request(
+            "GET", self._base_url + TOKEN_PATH, headers=HEADERS | {"Authorization": f"Basic {self._basic}"}
+        )
+        try:
+            answer = await exchange(self._http, request, within_seconds=self._within_seconds, secrets=[self._basic])
+        except OutcomeUnknownError as error:  # a token that got lost harms nobody
+            raise UnavailableError(Reason.UNREACHABLE, error.message) from error
+        grant = token_grant(answer)
+        self._good_until = asked_at + grant.life_seconds - _MARGIN_SECONDS
+        if answer.date is not None:
+            self._party_time = answer.date, self._clock.monotonic()
+        return grant.token
+
+    async def _send(self, path: str, fields: Mapping[str, str | int], token: str, *, paced: bool) -> WireAnswer:
+        request = self._http.build_request(
+            "POST",
+            self._base_url + path,
+            headers=HEADERS | {"Authorization": f"Bearer {token}"},
+            json=dict(fields),
+        )
+        secrets = [token, str(fields.get("Password", ""))]
+        if paced:
+            self._pace.used()
+        answer = await exchange(self._http, request, within_seconds=self._within_seconds, secrets=secrets)
+        if paced:
+            self._adapt_pace(answer)
+        return answer
+
+    def _adapt_pace(self, answer: WireAnswer) -> None:
+        if fault_kind(answer) is FaultKind.THROTTLED:
+            self._pace.slow_down(answer.excerpt)
+        else:
+            self._pace.ease()
