@@ -1,0 +1,1 @@
+"""The hotspot router, by the RouterOS API."""
