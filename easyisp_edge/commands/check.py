@@ -1,0 +1,71 @@
+"""`check`: says whether the configuration is right, or all that is wrong with it and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.config import Config, ConfigError, load_config
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from collections.abc import Mapping
+    from typing import TextIO
+
+DEFAULT_FOLDER = Path("/etc/easyisp-edge")
+_RIGHT = 0
+_WRONG = 2
+
+
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the command with its arguments; its `run` takes them to `main`."""
+    parser = subparsers.add_parser("check", help="check the configuration", description=__doc__)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        metavar="FOLDER",
+        help="where the .toml files are (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    parser.set_defaults(run=main)
+
+
+def main(args: Namespace) -> int:
+    """Run the command; 0 when the configuration is right, 2 when it is not."""
+    return run_check(args.config, os.environ, as_json=args.json)
+
+
+def run_check(folder: Path, environ: Mapping[str, str], *, as_json: bool = False, out: TextIO | None = None) -> int:
+    """Check the configuration in a folder and write what was found; 0 when it is right, 2 when it is not."""
+    out = sys.stdout if out is None else out
+    try:
+        config = load_config(folder, environ)
+    except ConfigError as error:
+        out.write(_wrong_as_json(error) if as_json else f"{error.message}\n")
+        return _WRONG
+    out.write(json.dumps({"ok": True, **_counts(config)}) + "\n" if as_json else _summary(config))
+    return _RIGHT
+
+
+def _wrong_as_json(error: ConfigError) -> str:
+    problems: list[dict[str, Any]] = [dataclasses.asdict(problem) for problem in error.problems]
+    return json.dumps({"ok": False, "problems": problems}, ensure_ascii=False) + "\n"
+
+
+def _counts(config: Config) -> dict[str, int]:
+    return {
+        "tenants": len(config.tenants),
+        "packages": len(config.packages),
+        "gateways": len(config.gateways),
+        "routers": len(config.routers),
+    }
+
+
+def _summary(config: Config) -> str:
+    counted = (f"{count} {noun.removesuffix('s') if count == 1 else noun}" for noun, count in _counts(config).items())
+    return f"ok: {', '.join(counted)}\n"

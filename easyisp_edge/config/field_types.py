@@ -1,0 +1,227 @@
+"""The kinds of value a configuration file may hold, each read into the domain's own value.
+
+A reader here says what is wrong in words that follow the key: `package[2].speed: "fast" is no speed …`.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, Field, PlainValidator, SecretStr, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from easyisp_edge.config.urls import callback_url, service_url, web_url
+from easyisp_edge.domain.values import DataVolume, Money, RateLimit
+from easyisp_edge.errors import InvalidError
+
+T = TypeVar("T")
+
+# What STK push takes in one go.
+PRICE_MOST_SHILLINGS = 250_000
+RADIUS_SECRET_LEAST = 16
+_DURATION_MOST = timedelta(days=366)
+_DURATION = re.compile(r"(?:([0-9]{1,3})w)?(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What reading a value may depend on beside the value.
+
+    Args:
+        folder: Of the configuration; relative file names are relative to it.
+        development: Permits what a site must not have.
+    """
+
+    folder: Path
+    development: bool
+
+
+def refuse(message: str, *, nearest: str | None = None) -> PydanticCustomError:
+    """The error of a value that will not do."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "nearest": nearest})
+
+
+def text(value: object) -> str:
+    """The value, which has to be text."""
+    if isinstance(value, str):
+        return value
+    raise PydanticCustomError("string_type", "not text")
+
+
+def read_by(parse: Callable[[str], T]) -> PlainValidator:
+    """A reader that takes text and gives what `parse` makes of it."""
+
+    def read(value: object) -> T:
+        try:
+            return parse(text(value))
+        except InvalidError as error:
+            raise refuse(error.message.rstrip(".")) from None
+
+    return PlainValidator(read)
+
+
+def read_near(parse: Callable[[str, Surroundings], T]) -> PlainValidator:
+    """A reader like `read_by` whose `parse` looks at the surroundings; without any, a site's rules hold."""
+
+    def read(value: object, info: ValidationInfo) -> T:
+        here = info.context if isinstance(info.context, Surroundings) else Surroundings(Path(), development=False)
+        try:
+            return parse(text(value), here)
+        except InvalidError as error:
+            raise refuse(error.message.rstrip(".")) from None
+
+    return PlainValidator(read)
+
+
+def _matching(pattern: str, expected: str) -> PlainValidator:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def parse(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise InvalidError("config.text", f'"{value:.40}" is not {expected}')
+        return value
+
+    return read_by(parse)
+
+
+def _label(value: str) -> str:
+    stripped = value.strip()
+    if not stripped.isprintable() or not 1 <= len(stripped) <= 80:  # noqa: PLR2004 - said in the message
+        raise InvalidError("config.label", "has to be one line of 1 to 80 characters")
+    return stripped
+
+
+def _note(value: str) -> str:
+    stripped = value.strip()
+    if not all(line.isprintable() for line in stripped.split("\n")) or len(stripped) > 400:  # noqa: PLR2004
+        raise InvalidError("config.note", "has to be at most 400 characters of plain text")
+    return stripped
+
+
+def _price(value: object) -> Money:
+    if isinstance(value, bool) or not isinstance(value, int):
+        hint = re.fullmatch(r"\s*([0-9]{1,6})(?:\.0+)?\s*", str(value), re.ASCII)
+        raise refuse(
+            "has to be whole shillings, as a number without quotes or decimals",
+            nearest=hint[1] if hint else None,
+        )
+    if not 1 <= value <= PRICE_MOST_SHILLINGS:
+        raise refuse(f"M-Pesa takes from 1 to {PRICE_MOST_SHILLINGS} shillings at once")
+    return Money.shillings(value)
+
+
+def parse_duration(value: str) -> timedelta:
+    """Read `30m`, `24h`, `7d`, `2w`, `1d12h`.
+
+    Raises:
+        InvalidError: It is no duration, or not between a minute and a year.
+    """
+    found = _DURATION.fullmatch(value.strip())
+    if found is None or not found[0]:
+        raise InvalidError("duration.unreadable", f'"{value:.40}" is no duration such as 30m, 24h, 7d or 1d12h')
+    weeks, days, hours, minutes = (int(part or 0) for part in found.groups())
+    duration = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)
+    if not timedelta(minutes=1) <= duration <= _DURATION_MOST:
+        raise InvalidError("duration.range", f'"{value:.40}" is not between a minute and a year')
+    return duration
+
+
+def _data(value: str) -> DataVolume:
+    volume = DataVolume.parse(value)
+    if not volume.octets:
+        raise InvalidError("volume.zero", f'"{value:.40}" would let nothing through')
+    return volume
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise InvalidError("config.address", f'"{value:.40}" is no IP address such as 10.5.50.1') from None
+
+
+def _router_address(value: str) -> str:
+    address = _address(value)
+    if ipaddress.ip_address(address).is_unspecified or ipaddress.ip_address(address).is_multicast:
+        raise InvalidError("config.address", f'"{value:.40}" is not the address of one router')
+    return address
+
+
+def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    spelling = text(value)
+    try:
+        network = ipaddress.ip_network(spelling if "/" in spelling else "", strict=False)
+    except ValueError:
+        raise refuse(f'"{spelling:.40}" is no network such as 10.5.50.0/24') from None
+    if ipaddress.ip_address(spelling.split("/")[0]) != network.network_address:
+        raise refuse(f'"{spelling:.40}" is no whole network', nearest=str(network))
+    return network
+
+
+def _present(suffixes: tuple[str, ...]) -> PlainValidator:
+    def parse(value: str, here: Surroundings) -> Path:
+        path = here.folder / value
+        try:
+            found = path.is_file()
+        except (OSError, ValueError):
+            found = False
+        if not found:
+            raise InvalidError("config.file", f'there is no file "{value:.80}" in {here.folder}')
+        if path.suffix.lower() not in suffixes:
+            raise InvalidError("config.file", f'"{value:.80}" does not end in {", ".join(suffixes)}')
+        return path
+
+    return read_near(parse)
+
+
+def _store_path(value: str, here: Surroundings) -> Path:
+    if not value.strip() or not value.isprintable() or value.endswith("/"):
+        raise InvalidError("config.path", "has to be the path of a file")
+    return here.folder / value
+
+
+def _radius_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    development = isinstance(info.context, Surroundings) and info.context.development
+    if len(value.get_secret_value().encode()) < RADIUS_SECRET_LEAST and not development:
+        raise refuse(f"shorter than {RADIUS_SECRET_LEAST} characters, and so soon guessed from one packet")
+    return value
+
+
+def _callback_base(value: str, here: Surroundings) -> str:
+    return callback_url(value, development=here.development)
+
+
+def _service_base(value: str, here: Surroundings) -> str:
+    return service_url(value, development=here.development)
+
+
+Identifier = Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "an id: letters, digits, - and _, at most 64")]
+Label = Annotated[str, read_by(_label)]
+Note = Annotated[str, read_by(_note)]
+Colour = Annotated[str, _matching(r"#[0-9A-Fa-f]{6}", 'a colour such as "#0a7d3c"')]
+ContactPhone = Annotated[str, _matching(r"\+?[0-9][0-9 ()-]{2,24}", 'a phone number such as "0712 345 678"')]
+Email = Annotated[str, _matching(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")]
+Shortcode = Annotated[str, _matching(r"[0-9]{5,7}", "5 to 7 digits")]
+BankAccount = Annotated[str, _matching(r"[A-Za-z0-9]{1,20}", "an account number: letters and digits, at most 20")]
+RouterWord = Annotated[str, _matching(r"[ -~]{1,64}", "1 to 64 plain characters")]
+Price = Annotated[Money, PlainValidator(_price)]
+Duration = Annotated[timedelta, read_by(parse_duration)]
+Speed = Annotated[RateLimit, read_by(RateLimit.parse)]
+Data = Annotated[DataVolume, read_by(_data)]
+Address = Annotated[str, read_by(_address)]
+RouterAddress = Annotated[str, read_by(_router_address)]
+Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network)]
+# 0 takes any free port; the tests and the demo do so.
+ListenPort = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+WebUrl = Annotated[str, read_by(web_url)]
+CallbackBase = Annotated[str, read_near(_callback_base)]
+ServiceBase = Annotated[str, read_near(_service_base)]
+CertificateFile = Annotated[Path, _present((".pem", ".crt", ".cer"))]
+Picture = Annotated[Path, _present((".png", ".jpg", ".jpeg", ".webp"))]
+StorePath = Annotated[Path, read_near(_store_path)]
+RadiusSecret = Annotated[SecretStr, AfterValidator(_radius_secret)]

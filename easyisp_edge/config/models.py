@@ -1,0 +1,155 @@
+"""What each configuration file may say, as frozen models; the descriptions are what problems quote."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from easyisp_edge.config.field_types import (
+    Address,
+    CallbackBase,
+    Colour,
+    ContactPhone,
+    Data,
+    Duration,
+    Email,
+    Identifier,
+    Label,
+    ListenPort,
+    Note,
+    Picture,
+    Price,
+    Speed,
+    StorePath,
+)
+from easyisp_edge.domain.packages import Package, Service
+
+# Broken conditions carry this type, so that the reader, which checks them first, can tell them apart.
+CONDITION = "condition"
+
+
+class ConfigModel(BaseModel):
+    """What all models share: nothing unknown, nothing converted on the quiet, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    SECRETS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @classmethod
+    def conditions(cls, table: Mapping[str, object]) -> Iterator[tuple[str, str]]:  # noqa: ARG003 - for children
+        """What the keys owe each other: the key at fault and what is wrong, for each that is broken.
+
+        Takes the table as it was read, so that these come up together with values that are wrong by themselves.
+        """
+        yield from ()
+
+    @model_validator(mode="after")
+    def _keep_conditions(self) -> Self:
+        for key, message in self.conditions(vars(self)):
+            raise PydanticCustomError(CONDITION, "{message}", {"key": key, "message": message})
+        return self
+
+
+class PortalListener(ConfigModel):
+    """The door for customers."""
+
+    address: Address = Field(default="0.0.0.0", description="an IP address of this machine")  # noqa: S104 - customers
+    port: ListenPort = Field(default=80, description="a TCP port")
+
+
+class AdminListener(ConfigModel):
+    """The door for the owner: this machine or a management network only."""
+
+    address: Address = Field(default="127.0.0.1", description="an IP address no customer reaches")
+    port: ListenPort = Field(default=8081, description="a TCP port")
+
+
+class Callbacks(ConfigModel):
+    """The door for M-Pesa, open only where the owner exposes it, and the address M-Pesa is told."""
+
+    enabled: bool = Field(default=False, description="whether to listen")
+    address: Address = Field(default="127.0.0.1", description="an IP address of this machine")
+    port: ListenPort = Field(default=8082, description="a TCP port")
+    public_url: CallbackBase | None = Field(default=None, description='such as "https://pay.example.com"')
+
+
+class RadiusListener(ConfigModel):
+    """The door for routers, open only when one of them uses RADIUS."""
+
+    address: Address = Field(default="0.0.0.0", description="an IP address of this machine")  # noqa: S104 - known routers
+    auth_port: ListenPort = Field(default=1812, description="a UDP port")
+    acct_port: ListenPort = Field(default=1813, description="a UDP port")
+
+
+class Store(ConfigModel):
+    """Where everything is kept."""
+
+    path: StorePath = Field(default=Path("/var/lib/easyisp-edge/edge.sqlite"), description="the path of a file")
+
+
+class Edge(ConfigModel):
+    """`edge.toml`: the box itself."""
+
+    development: bool = Field(default=False, description="true only away from customers")
+    portal: PortalListener = PortalListener()
+    admin: AdminListener = AdminListener()
+    callbacks: Callbacks = Callbacks()
+    radius: RadiusListener = RadiusListener()
+    store: Store = Store()
+
+
+class Portal(ConfigModel):
+    """`portal.toml`: what the customer's page says beside the packages."""
+
+    title: Label | None = Field(default=None, description="the page's heading; the tenant's name where left out")
+    support_phone: ContactPhone | None = Field(default=None, description="whom customers call")
+    default_language: Literal["en", "sw"] = Field(default="en", description="the language before the customer chooses")
+    logo_file: Picture | None = Field(default=None, description="a picture beside this file")
+    primary_colour: Colour = Field(default="#0a7d3c", description='a colour such as "#0a7d3c"')
+    note: Note | None = Field(default=None, description="a few lines under the packages")
+
+
+class Tenant(ConfigModel):
+    """`[[tenant]]`: a business that sells at this site."""
+
+    id: Identifier = Field(description="an id, kept for ever")
+    name: Label = Field(description="the name of the business in short")
+    business_name: Label | None = Field(default=None, description="the registered name")
+    phone: ContactPhone | None = Field(default=None, description="whom customers call")
+    email: Email | None = Field(default=None, description="whom customers write to")
+    logo: Picture | None = Field(default=None, description="a picture beside this file")
+    primary_colour: Colour | None = Field(default=None, description="its colour, where not that of portal.toml")
+
+
+class PackageTable(ConfigModel):
+    """`[[package]]`: what is sold."""
+
+    id: Identifier = Field(description="an id, kept for ever")
+    tenant: Identifier = Field(description="the id of one of the tenants")
+    name: Label = Field(description="as the customer reads it")
+    price: Price = Field(description="whole shillings, such as 50")
+    duration: Duration = Field(description='such as "30m", "24h" or "7d"')
+    speed: Speed = Field(description='such as "5M", or "2M/5M" for up/down')
+    data: Data | None = Field(default=None, description='such as "500MB"')
+    devices: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="how many devices at once")
+    service: Annotated[Service, Field(strict=False)] = Field(default=Service.HOTSPOT, description="hotspot or pppoe")
+    active: bool = Field(default=True, description="whether it is offered now")
+    routers: Annotated[tuple[Identifier, ...], Field(strict=False)] = Field(default=(), description="ids of routers")
+
+    def package(self) -> Package:
+        """The package this table describes."""
+        return Package(
+            tenant_id=self.tenant,
+            package_id=self.id,
+            name=self.name,
+            service=self.service,
+            price=self.price,
+            duration=self.duration,
+            rate_limit=self.speed,
+            data_limit=self.data,
+            devices_max=self.devices,
+            active=self.active,
+            router_ids=self.routers,
+        )

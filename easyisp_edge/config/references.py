@@ -1,0 +1,153 @@
+"""Checks what tables say of each other: ids that repeat, ids that lead nowhere, doors that collide.
+
+Works on the tables as they were read, so that a slip elsewhere in a table hides nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.config.problems import nearest, spelled
+from easyisp_edge.config.routers import RouterMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from easyisp_edge.config.models import AdminListener, Callbacks, Edge, PortalListener
+    from easyisp_edge.config.problems import Document, Findings
+    from easyisp_edge.config.source_lines import Path
+
+Tables = list[tuple["Path", dict[str, Any]]]
+
+
+def ids_of(tables: Tables) -> dict[str, str | None]:
+    """The ids that stand in tables, each with its table's tenant; the first counts where one stands twice."""
+    return {
+        table["id"]: table["tenant"] if isinstance(table.get("tenant"), str) else None
+        for _, table in reversed(tables)
+        if isinstance(table.get("id"), str)
+    }
+
+
+def check_unique(
+    document: Document, tables: Tables, identity: Callable[[dict[str, Any]], Hashable], findings: Findings
+) -> None:
+    """Note every table whose identity another one before it has; an identity of None has no twin."""
+    first: dict[Hashable, Path] = {}
+    for path, table in tables:
+        own = identity(table)
+        earlier = first.setdefault(own, path)
+        if own is not None and earlier != path:
+            line = document.lines.line_of(earlier)
+            findings.add(document, (*path, "id"), f'"{table["id"]:.64}" is the id of {spelled(earlier)} in line {line}')
+
+
+def id_identity(table: dict[str, Any]) -> Hashable:
+    """An id that has to be unique everywhere."""
+    return table["id"] if isinstance(table.get("id"), str) else None
+
+
+def package_identity(table: dict[str, Any]) -> Hashable:
+    """A package's id has to be unique within its tenant only."""
+    own = id_identity(table)
+    tenant = table.get("tenant")
+    return None if own is None or not isinstance(tenant, str) else (tenant, own)
+
+
+def check_tenants(document: Document, tables: Tables, tenant_ids: Iterable[str], findings: Findings) -> None:
+    """Note every table whose tenant there is not."""
+    known = tuple(tenant_ids)
+    for path, table in tables:
+        tenant = table.get("tenant")
+        if isinstance(tenant, str) and tenant not in known:
+            _add_unknown(findings, document, (*path, "tenant"), noun="tenant", name=tenant, known=known)
+
+
+def check_package_routers(
+    document: Document, tables: Tables, routers: dict[str, str | None], findings: Findings
+) -> None:
+    """Note every router a package names that there is not, or that is another tenant's."""
+    for path, table in tables:
+        named, own = table.get("routers"), table.get("tenant")
+        for index, router_id in enumerate(named if isinstance(named, list) else []):
+            place = (*path, "routers", index)
+            if not isinstance(router_id, str):
+                continue  # said with the table's own faults
+            if router_id not in routers:
+                _add_unknown(findings, document, place, noun="router", name=router_id, known=tuple(routers))
+            elif None not in (routers[router_id], own) and routers[router_id] != own:
+                findings.add(document, place, f'router "{router_id}" belongs to another tenant')
+
+
+def check_router_addresses(document: Document, tables: Tables, findings: Findings) -> None:
+    """Note RADIUS routers that share an address: the address tells which secret is meant."""
+    first: dict[str, Path] = {}
+    for path, table in tables:
+        address = _address_of(table)
+        if address is None or table.get("mode") != RouterMode.RADIUS:
+            continue
+        earlier = first.setdefault(address, path)
+        if earlier != path:
+            findings.add(
+                document,
+                (*path, "address"),
+                f"{address} is the address of {spelled(earlier)} too, "
+                "and RADIUS knows a router and its secret by the address alone",
+            )
+
+
+def check_defaults(document: Document, tables: Tables, findings: Findings) -> None:
+    """Note a tenant's second default gateway."""
+    first: dict[str, Path] = {}
+    for path, table in tables:
+        tenant = table.get("tenant")
+        if table.get("default") is not True or not isinstance(tenant, str):
+            continue
+        earlier = first.setdefault(tenant, path)
+        if earlier != path:
+            findings.add(document, (*path, "default"), f'{spelled(earlier)} is the default of "{tenant:.64}" already')
+
+
+def check_doors(document: Document, edge: Edge, findings: Findings) -> None:
+    """Note doors that collide, and one for the owner that stands open to customers."""
+    doors: dict[str, PortalListener | AdminListener | Callbacks] = {"portal": edge.portal, "admin": edge.admin}
+    if edge.callbacks.enabled:
+        doors["callbacks"] = edge.callbacks
+    named = list(doors.items())
+    for at, (name, door) in enumerate(named):
+        for earlier, other in named[:at]:
+            if door.port == other.port != 0 and _overlap(door.address, other.address):
+                findings.add(document, (name, "port"), f"{door.port} is the port of {earlier} too")
+    if edge.radius.auth_port == edge.radius.acct_port != 0:
+        findings.add(document, ("radius", "acct_port"), f"{edge.radius.acct_port} is the auth_port too")
+    if ipaddress.ip_address(edge.admin.address).is_unspecified and not edge.development:
+        findings.add(
+            document,
+            ("admin", "address"),
+            f"{edge.admin.address} lets customers reach it; take 127.0.0.1 or a management network's address",
+        )
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or any(ipaddress.ip_address(address).is_unspecified for address in (one, other))
+
+
+def _address_of(table: dict[str, Any]) -> str | None:
+    try:
+        return str(ipaddress.ip_address(table["address"])) if isinstance(table.get("address"), str) else None
+    except ValueError:
+        return None
+
+
+def _add_unknown(
+    findings: Findings, document: Document, place: Path, *, noun: str, name: str, known: tuple[str, ...]
+) -> None:
+    others = ", ".join(sorted(known)) or "none"
+    findings.add(
+        document,
+        place,
+        f'there is no {noun} "{name:.64}"; known: {others}',
+        expected=f"one of {others}",
+        nearest=nearest(name, known),
+    )

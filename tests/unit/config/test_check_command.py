@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from easyisp_edge.commands import check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROUTER = (
+    '[[router]]\nid = "r"\naddress = "10.0.0.1"\nmode = "hotspot-user"\n'
+    'api = { username = "u", password_file = "secret" }\n'
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small right configuration."""
+    (tmp_path / "edge.toml").touch()
+    (tmp_path / "routers.toml").write_text(ROUTER)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "secret").chmod(0o600)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    """Run the command as the command line does."""
+    parser = argparse.ArgumentParser()
+    check.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["check", *arguments])
+    code: int = args.run(args)
+    return code
+
+
+def test_a_right_configuration_is_summed_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 0, and what was found in one line."""
+    assert run("--config", str(folder)) == 0
+    assert capsys.readouterr().out == "ok: 1 tenant, 0 packages, 0 gateways, 1 router\n"
+
+
+def test_a_right_configuration_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for programs."""
+    assert run("--config", str(folder), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "ok": True,
+        "tenants": 1,
+        "packages": 0,
+        "gateways": 0,
+        "routers": 1,
+    }
+
+
+def test_a_wrong_configuration_is_told_line_by_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, and a line for each problem."""
+    (folder / "routers.toml").write_text(ROUTER.replace("hotspot-user", "hotspot").replace("10.0.0.1", "ten"))
+    assert run("--config", str(folder)) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        f'{folder}/routers.toml:3: router[1].address: "ten" is no IP address such as 10.5.50.1',
+        (
+            f'{folder}/routers.toml:4: router[1].mode: "hotspot" is not one of hotspot-user, radius; '
+            'did you mean "hotspot-user"?'
+        ),
+    ]
+
+
+def test_a_wrong_configuration_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each problem with file, line, key, message, what was expected and the nearest right name."""
+    (folder / "routers.toml").write_text(ROUTER.replace("hotspot-user", "hotspot"))
+    assert run("--config", str(folder), "--json") == 2
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert told == {
+        "ok": False,
+        "problems": [
+            {
+                "file": f"{folder}/routers.toml",
+                "line": 4,
+                "key": "router[1].mode",
+                "message": '"hotspot" is not one of hotspot-user, radius',
+                "expected": "hotspot-user or radius",
+                "nearest": "hotspot-user",
+            }
+        ],
+    }
+
+
+def test_credentials_come_from_the_environment(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command looks where the service manager put the credentials."""
+    credentials = tmp_path_factory.mktemp("credentials")
+    (folder / "secret").rename(credentials / "secret")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert run("--config", str(folder)) == 2
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    assert run("--config", str(folder)) == 0
