@@ -1,0 +1,179 @@
+// The portal works without this file; it only saves the customer from reloading by hand.
+// Written for old Android web views: plain ES5, nothing that came later.
+(function () {
+  "use strict";
+
+  var EAGER_MS = 2000;
+  var STEADY_MS = 5000;
+  var IDLE_MS = 15000;
+  var EAGER_FOR_MS = 60000;
+  var ANSWER_WITHIN_MS = 8000;
+  var SILENT_AFTER = 3;
+  var SUBMIT_AGAIN_AFTER_MS = 20000;
+  var UNIT_SECONDS = [86400, 3600, 60, 1];
+
+  function each(selector, visit) {
+    var found = document.querySelectorAll(selector);
+    for (var i = 0; i < found.length; i += 1) {
+      visit(found[i]);
+    }
+  }
+
+  // Following the purchase: ask where it stands, load the page anew when it has moved on.
+  function follow(element) {
+    var url = element.getAttribute("data-poll");
+    var step = element.getAttribute("data-step");
+    var startedAt = Date.now();
+    var failures = 0;
+    var request = null;
+    var timer = null;
+
+    function pause() {
+      if (step === "online") {
+        return IDLE_MS;
+      }
+      return Date.now() - startedAt < EAGER_FOR_MS ? EAGER_MS : STEADY_MS;
+    }
+
+    function showSilence(silent) {
+      each("[data-silent]", function (note) {
+        note.hidden = !silent;
+      });
+    }
+
+    function later() {
+      clearTimeout(timer);
+      timer = document.hidden ? null : setTimeout(ask, pause());
+    }
+
+    function answered(told) {
+      failures = told ? 0 : failures + 1;
+      showSilence(failures >= SILENT_AFTER);
+      if (told && told !== step) {
+        location.replace(location.href.split("#")[0]);
+        return;
+      }
+      later();
+    }
+
+    function stepIn(text) {
+      try {
+        return JSON.parse(text).step || "";
+      } catch (unreadable) {
+        return "";
+      }
+    }
+
+    function ask() {
+      clearTimeout(timer);
+      if (request) {
+        request.onloadend = null;
+        request.abort();
+      }
+      var mine = new XMLHttpRequest();
+      request = mine;
+      mine.onloadend = function () {
+        request = null;
+        answered(mine.status === 200 ? stepIn(mine.responseText) : "");
+      };
+      mine.open("GET", url);
+      mine.timeout = ANSWER_WITHIN_MS;
+      mine.setRequestHeader("Accept", "application/json");
+      mine.send();
+    }
+
+    function askIfSeen() {
+      if (document.hidden) {
+        clearTimeout(timer);
+      } else {
+        ask();
+      }
+    }
+
+    document.addEventListener("visibilitychange", askIfSeen);
+    window.addEventListener("online", askIfSeen);
+    window.addEventListener("pageshow", function (event) {
+      if (event.persisted) {
+        ask();
+      }
+    });
+    later();
+    return askIfSeen;
+  }
+
+  // Counting down, in the words the page brought along: "one|many" for days, hours, minutes, seconds.
+  function inWords(seconds, words) {
+    for (var i = 0; i < UNIT_SECONDS.length; i += 1) {
+      if (seconds >= UNIT_SECONDS[i] || UNIT_SECONDS[i] === 1) {
+        return amount(seconds, i, words) + rest(seconds, i, words);
+      }
+    }
+    return "";
+  }
+
+  function amount(seconds, unit, words) {
+    var count = Math.floor(seconds / UNIT_SECONDS[unit]);
+    return words[2 * unit + (count === 1 ? 0 : 1)].replace("{count}", String(count));
+  }
+
+  function rest(seconds, unit, words) {
+    var left = seconds % UNIT_SECONDS[unit];
+    var next = unit + 1;
+    return next < UNIT_SECONDS.length && left >= UNIT_SECONDS[next] ? " " + amount(left, next, words) : "";
+  }
+
+  function countDown(element, whenOver) {
+    var endsAt = Date.now() + 1000 * Number(element.getAttribute("data-seconds-left"));
+    var words = element.getAttribute("data-units").split("|");
+    var ticking = setInterval(show, 1000);
+
+    function show() {
+      var left = Math.max(0, Math.round((endsAt - Date.now()) / 1000));
+      element.textContent = inWords(left, words);
+      if (left === 0) {
+        clearInterval(ticking);
+        whenOver(element);
+      }
+    }
+  }
+
+  // A form is sent once; what the server does with a second one is safe, but it would frighten the customer.
+  function sendOnce(form) {
+    var button = form.querySelector("button");
+    var label = button.textContent;
+    var sent = false;
+
+    function ready() {
+      sent = false;
+      button.disabled = false;
+      button.textContent = label;
+    }
+
+    form.addEventListener("submit", function (event) {
+      if (sent) {
+        event.preventDefault();
+        return;
+      }
+      sent = true;
+      button.disabled = true;
+      button.textContent = form.getAttribute("data-busy") || label;
+      setTimeout(ready, SUBMIT_AGAIN_AFTER_MS);
+    });
+    window.addEventListener("pageshow", ready);
+  }
+
+  var askNow = function () {};
+  each("[data-poll]", function (element) {
+    askNow = follow(element);
+  });
+  each("[data-seconds-left]", function (element) {
+    countDown(element, function () {
+      var over = element.getAttribute("data-over");
+      if (over) {
+        element.parentNode.textContent = over;
+      }
+      askNow();
+    });
+  });
+  each("form[data-once]", sendOnce);
+})();

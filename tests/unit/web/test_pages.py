@@ -1,0 +1,712 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easyisp_edge.domain.payments import Reason
+from easyisp_edge.errors import InvalidError
+from easyisp_edge.web.pages import LoginForm, Offer, Pages, Phase, Shop
+from easyisp_edge.web.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from playwright.async_api import Page
+
+PORTAL = Path(__file__).parents[3] / "captive_portal"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+TEXTS = Texts.load(PORTAL / "translations")
+PAGES = Pages(PORTAL, TEXTS)
+SHOP = Shop("Mama Njeri Wi-Fi", "#0b7a3b", "0712 345 678", "Karibu!")
+OFFER = Offer("day-1", "Daily", "KES 50", "1 day", "5 Mbps", "10 GB", 2)
+LOGIN = LoginForm("http://10.5.50.1/login", "u1", "p1", "http://10.5.50.2/?d=abc")
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
+
+
+def waiting(phase: Phase, **more: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": OFFER, "phase": phase, "phone_masked": "0712 ••• 678",
+        "seconds_waited": 10, "poll_url": "/poll?p=1", "device": "abc",
+    }  # fmt: skip
+    return PAGES.waiting(**(usual | more))
+
+
+def online(**more: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": OFFER, "seconds_left": 4800, "ends_at_local": "today at 16:30",
+        "receipt": "TAD62EDKVQ", "device": "abc", "poll_url": "/poll?p=1",
+    }  # fmt: skip
+    return PAGES.online(**(usual | more))
+
+
+def failed(reason: Reason | None, language: str = "en", **more: Any) -> bytes:
+    usual: dict[str, Any] = {"shop": SHOP, "offer": OFFER, "device": "abc", "poll_url": "/poll?p=1"}
+    return PAGES.failed(language=language, reason=reason, **(usual | more))
+
+
+def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str = "a word") -> dict[str, bytes]:
+    """Each page in each of its variants."""
+    both: dict[str, Any] = {"language": language, "shop": shop}
+    pages = {
+        "choose": PAGES.choose(**both, offers=[offer], device="abc"),
+        "choose, notice": PAGES.choose(**both, offers=[offer], device="abc", notice=said),
+        "phone": PAGES.phone(**both, offer=offer, device="abc", key="k1"),
+        "phone, wrong": PAGES.phone(**both, offer=offer, device="abc", key=said, phone=said, error=said),
+        "online": online(**both, offer=offer, receipt=said, ends_at_local=said),
+        "connecting, form": waiting("connecting", **both, offer=offer, login_form=LOGIN),
+        "closed, gateway": PAGES.closed(**both, why="gateway"),
+        "closed, packages": PAGES.closed(**both, why="packages"),
+        "error, said": PAGES.error(**both, status=400, message=said),
+    }
+    pages |= {f"waiting, {phase}": waiting(phase, **both, offer=offer, phone_masked=said) for phase in get_args(Phase)}
+    pages |= {f"error, {status}": PAGES.error(**both, status=status) for status in (400, 404, 429, 500)}
+    return pages | {f"failed, {reason}": failed(reason, **both, offer=offer) for reason in (*Reason, None)}
+
+
+@dataclass
+class Read(HTMLParser):
+    """A page as a program reads it: its elements, its text, its style sheet."""
+
+    page: bytes
+    elements: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    text: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._open: list[str] = []
+        self.feed(self.page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for tag in {"all", *self._open}:
+            self.text[tag] = self.text.get(tag, "") + data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def fields(self) -> dict[str, str]:
+        return {element["name"]: element.get("value", "") for element in self.all("input")}
+
+
+LANGUAGES = pytest.mark.parametrize("language", TEXTS.languages)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio, reckoned here once more by its definition."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def properties(sheet: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The custom properties of a style sheet: in light mode and in dark mode."""
+    light: dict[str, str] = {}
+    dark: dict[str, str] = {}
+    for found in re.finditer(r"(@media \(prefers-color-scheme:dark\)\{)?:root\{([^}]*)\}", sheet):
+        into = dark if found[1] else light
+        into.update(re.findall(r"--([a-z-]+):(#[0-9a-f]+)", found[2]))
+    return light, light | dark
+
+
+class TestTexts:
+    def test_languages_match(self) -> None:
+        """English and Swahili say the same things: loading compares every key and placeholder."""
+        assert TEXTS.languages == ("en", "sw")
+        assert TEXTS.get("sw", "choose.title") != TEXTS.get("en", "choose.title")
+
+    @pytest.mark.parametrize(
+        ("english", "swahili", "code"),
+        [
+            ('a = "x"', 'b = "x"', "texts.missing"),
+            ('a = "x"\nb = "y"', 'a = "x"', "texts.missing"),
+            ('a = "x"', 'a = "x"\nb = "y"', "texts.missing"),
+            ('a = "{n}"', 'a = "{m}"', "texts.placeholders"),
+            ('a = "x"', "a = 1", "texts.unreadable"),
+            ('a = "x"', "a =", "texts.unreadable"),
+        ],
+    )
+    def test_mismatch_refused(self, tmp_path: Path, english: str, swahili: str, code: str) -> None:
+        """Languages that differ in a key or placeholder, or a broken file, are refused when loaded."""
+        (tmp_path / "en.toml").write_text(english)
+        (tmp_path / "sw.toml").write_text(swahili)
+        with pytest.raises(InvalidError) as caught:
+            Texts.load(tmp_path)
+        assert caught.value.code == code
+
+    def test_empty_folder_refused(self, tmp_path: Path) -> None:
+        """Without any texts nothing starts."""
+        with pytest.raises(InvalidError):
+            Texts.load(tmp_path)
+
+    @given(st.text(max_size=5), st.text(max_size=30), st.text(max_size=10))
+    def test_get_never_raises(self, language: str, key: str, value: str) -> None:
+        """Whatever is asked for, a text comes back; an unknown key comes back as it is."""
+        assert TEXTS.get(language, key, count=value) == key
+
+    def test_values_are_not_read_again(self) -> None:
+        """A value that looks like a placeholder is put in as it stands, and a value not given leaves its own."""
+        assert TEXTS.get("en", "waiting.summary", package="{price}", price="KES 5") == "{price} · KES 5"
+        assert TEXTS.get("en", "waiting.summary", package="{0.__class__}") == "{0.__class__} · {price}"
+
+    @pytest.mark.parametrize(
+        ("code", "values"),
+        [
+            ("unexpected", set()),
+            ("request.invalid", set()),
+            ("request.too_large", set()),
+            ("phone.unreadable", set()),
+            ("mac.unreadable", set()),
+            ("gateway.missing", set()),
+            ("purchase.unknown", set()),
+            ("purchase.changed", set()),
+            ("purchase.package_closed", set()),
+            ("purchase.phone_busy", {"seconds"}),
+            ("rate.limited", {"seconds"}),
+        ],
+    )
+    def test_errors_a_customer_may_meet(self, code: str, values: set[str]) -> None:
+        """What may go wrong for a customer is told in the page's language, with these values."""
+        assert TEXTS.has(f"errors.{code}")
+        assert TEXTS.placeholders(f"errors.{code}") == values
+
+    @LANGUAGES
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "unknown_user",
+            "wrong_password",
+            "time_up",
+            "data_up",
+            "other_device",
+            "devices_full",
+            "other_place",
+            "locked",
+        ],
+    )
+    def test_rejects_fit_a_reply_message(self, language: str, name: str) -> None:
+        """What a router shows is short and plain ASCII."""
+        text = TEXTS.get(language, f"rejects.{name}")
+        assert not text.startswith("rejects.")
+        assert text.isascii()
+        assert len(text) <= 120
+
+    @pytest.mark.parametrize(
+        ("seconds", "english", "swahili"),
+        [
+            (-5, "0 s", "sekunde 0"),
+            (0.9, "0 s", "sekunde 0"),
+            (59, "59 s", "sekunde 59"),
+            (90, "1 min 30 s", "dakika 1 sekunde 30"),
+            (3600, "1 hour", "saa 1"),
+            (3605, "1 hour", "saa 1"),
+            (4800, "1 hour 20 min", "saa 1 dakika 20"),
+            (86400, "1 day", "siku 1"),
+            (86460, "1 day", "siku 1"),
+            (7 * 86400 + 7200, "7 days 2 hours", "siku 7 saa 2"),
+        ],
+    )
+    def test_duration(self, seconds: float, english: str, swahili: str) -> None:
+        """A span is told in its greatest unit and the next one below it."""
+        assert TEXTS.duration("en", seconds) == english
+        assert TEXTS.duration("sw", seconds) == swahili
+
+    @pytest.mark.parametrize(
+        ("at", "english", "swahili"),
+        [
+            (datetime(2026, 2, 3, 13, 30, tzinfo=UTC), "today at 16:30", "leo, 16:30"),
+            (datetime(2026, 2, 3, 21, 5, tzinfo=UTC), "tomorrow at 00:05", "kesho, 00:05"),
+            (datetime(2026, 3, 5, 6, 0, tzinfo=UTC), "5/3/2026 at 09:00", "5/3/2026, 09:00"),
+        ],
+    )
+    def test_moment(self, at: datetime, english: str, swahili: str) -> None:
+        """An instant is told by Nairobi's clock and calendar."""
+        now = datetime(2026, 2, 3, 20, 0, tzinfo=UTC)
+        assert TEXTS.moment("en", at, now) == english
+        assert TEXTS.moment("sw", at, now) == swahili
+
+    @pytest.mark.parametrize(
+        ("header", "language"),
+        [
+            (None, "sw"),
+            ("", "sw"),
+            ("*", "sw"),
+            ("de, fr;q=0.9", "sw"),
+            ("en", "en"),
+            ("en-KE,en;q=0.9,sw;q=0.8", "en"),
+            ("en;q=0.2, sw-KE;q=0.9", "sw"),
+            ("SW, en", "sw"),
+            ("sw;q=0, en;q=0.1", "en"),
+            ("en;q=9", "sw"),
+            (";;;,,=,en ; q=0.5", "en"),
+        ],
+    )
+    def test_negotiate(self, header: str | None, language: str) -> None:
+        """The most wanted language we speak is chosen; otherwise the default."""
+        assert TEXTS.negotiate(header, "sw") == language
+
+    @given(st.text(max_size=600), st.text(max_size=3))
+    def test_negotiate_never_raises(self, header: str, default: str) -> None:
+        """Whatever a browser sends, one of our languages is spoken."""
+        assert TEXTS.negotiate(header, default) in TEXTS.languages
+
+
+class TestEveryPage:
+    @LANGUAGES
+    def test_structure(self, language: str) -> None:
+        """Each page says its language and state, has one heading, and lets the customer zoom."""
+        for name, body in every_page(language).items():
+            page = Read(body)
+            assert page.all("html") == [{"lang": language}], name
+            assert len(page.all("h1")) == 1, name
+            assert page.text["h1"] in page.text["title"], name
+            assert SHOP.title in page.text["title"], name
+            assert {"name": "viewport", "content": "width=device-width,initial-scale=1"} in page.all("meta"), name
+            identities = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+            assert len(identities) == len(set(identities)), name
+            assert re.search(r"\b[a-z]+\.[a-z]+_?[a-z]+\b", page.text["main"]) is None, "a text's key shows"
+
+    @LANGUAGES
+    def test_nothing_inline_nothing_foreign(self, language: str) -> None:
+        """No inline script or style attribute, no handler, and no address outside the portal but the router's."""
+        for name, body in every_page(language).items():
+            page = Read(body)
+            for tag, attributes in page.elements:
+                assert not [key for key in attributes if key == "style" or key.startswith("on")], name
+                for key in {"href", "src", "action"} & attributes.keys():
+                    allowed = ("/", "tel:", "data:,") if tag != "form" else ("/", LOGIN.action)
+                    assert attributes[key].startswith(allowed), name
+            assert "script" not in page.text, name
+            assert [script["src"] for script in page.all("script")] == [f"/static/{next(iter(PAGES.static))}"], name
+
+    @LANGUAGES
+    def test_fields_are_labelled(self, language: str) -> None:
+        """Every visible field has a label, and what describes it is there."""
+        for name, body in every_page(language).items():
+            page = Read(body)
+            labels = {label["for"] for label in page.all("label")}
+            known = {attributes.get("id") for _, attributes in page.elements}
+            for element in page.all("input"):
+                assert element["type"] == "hidden" or element["id"] in labels, name
+                assert set(element.get("aria-describedby", "").split()) <= known, name
+
+    @LANGUAGES
+    def test_hostile_words_stay_words(self, language: str) -> None:
+        """Markup in any name, note, message or number is shown and never becomes part of the page."""
+        shop = replace(SHOP, title=HOSTILE, support_phone=HOSTILE, note=HOSTILE)
+        offer = Offer(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 2)
+        plain = every_page(language)
+        for name, body in every_page(language, shop, offer, HOSTILE).items():
+            assert [tag for tag, _ in Read(body).elements if tag not in {"small", "span"}] == [
+                tag for tag, _ in Read(plain[name]).elements if tag not in {"small", "span"}
+            ], name
+            assert HOSTILE in Read(body).text["all"], name
+
+    @LANGUAGES
+    def test_style_is_what_the_policy_allows(self, language: str) -> None:
+        """The policy names the very style sheet that stands in the page, for each shop's colour."""
+        sources = set()
+        for colour in ("#0b7a3b", "#FFDD00"):
+            shop = replace(SHOP, colour=colour)
+            for name, body in every_page(language, shop).items():
+                found = re.search(rb"<style>(.*?)</style>", body, re.DOTALL)
+                assert found is not None
+                source = base64.b64encode(hashlib.sha256(found[1]).digest()).decode()
+                assert f"style-src 'sha256-{source}';" in PAGES.csp(shop), name
+                sources.add(source)
+        assert len(sources) == 2
+
+    @LANGUAGES
+    def test_other_language_is_one_link_away(self, language: str) -> None:
+        """Each page links to itself in the other language, named in that language."""
+        (other,) = set(TEXTS.languages) - {language}
+        for name, body in every_page(language).items():
+            (link,) = [link for link in Read(body).all("a") if "hreflang" in link]
+            assert link["lang"] == link["hreflang"] == other, name
+            assert parse_qs(urlsplit(link["href"]).query)["lang"] == [other], name
+
+    @pytest.mark.parametrize(
+        ("here", "link"),
+        [
+            ("/p/1?lang=en&d=x%26y", "/p/1?d=x%26y&lang=sw"),
+            ("//evil.example/", "/?lang=sw"),
+            ("/\\evil.example/", "/?lang=sw"),
+            ("http://evil.example/", "/?lang=sw"),
+            ("javascript:alert(1)", "/?lang=sw"),
+        ],
+    )
+    def test_language_link_stays_here(self, here: str, link: str) -> None:
+        """The link to the other language keeps the page's own query and never leaves the portal."""
+        page = Read(PAGES.error(language="en", shop=SHOP, status=404, here=here))
+        assert [link["href"] for link in page.all("a") if "hreflang" in link] == [link]
+
+
+class TestChoose:
+    def test_first_page_is_small(self) -> None:
+        """The first page with eight packages comes in one small answer."""
+        offers = [replace(OFFER, package_id=f"package-{at}", name=f"Package number {at}") for at in range(8)]
+        for language in TEXTS.languages:
+            assert len(PAGES.choose(language=language, shop=SHOP, offers=offers, device="a" * 43)) <= 9 * 1024
+
+    def test_each_offer_is_a_link(self) -> None:
+        """Each package is one link that carries package, device and language."""
+        page = Read(PAGES.choose(language="sw", shop=SHOP, offers=[replace(OFFER, package_id="a b&c")], device="d-_1"))
+        (link,) = [link["href"] for link in page.all("a") if link.get("class") == "offer"]
+        assert link == "/buy?package=a%20b%26c&d=d-_1&lang=sw"
+
+    def test_stand_in_for_the_device(self) -> None:
+        """A page rendered with a stand-in and replaced equals the page rendered for the device."""
+        both: dict[str, Any] = {"language": "en", "shop": SHOP, "offers": [OFFER]}
+        rendered = PAGES.choose(**both, device="__DEVICE__")
+        assert rendered.replace(b"__DEVICE__", b"Ab-_9") == PAGES.choose(**both, device="Ab-_9")
+        assert rendered.count(b"__DEVICE__") == 3
+
+
+class TestPhone:
+    def test_form_carries_everything(self) -> None:
+        """Without script the form alone carries what the purchase needs, and asks for a phone's keys."""
+        page = Read(PAGES.phone(language="sw", shop=SHOP, offer=OFFER, device="abc", key="k1", phone="0712"))
+        (form,) = page.all("form")
+        assert (form["method"], form["action"]) == ("post", "/buy")
+        assert page.fields() == {"package": "day-1", "d": "abc", "lang": "sw", "key": "k1", "phone": "0712"}
+        assert {"type": "tel", "inputmode": "tel", "autocomplete": "tel"}.items() <= page.all("input")[-1].items()
+        assert "KES 50" in page.text["button"]
+
+    def test_wrong_number_is_told_at_the_field(self) -> None:
+        """What was wrong is said, tied to the field, and the number typed is kept."""
+        said = TEXTS.get("en", "errors.phone.unreadable")
+        page = Read(PAGES.phone(language="en", shop=SHOP, offer=OFFER, device="a", key="k", phone="12", error=said))
+        number = page.all("input")[-1]
+        assert number["value"] == "12"
+        assert number["aria-invalid"] == "true"
+        assert "wrong" in number["aria-describedby"].split()
+        assert said in page.text["main"]
+
+
+class TestFollowing:
+    def test_every_waiting_page_follows_by_itself(self) -> None:
+        """Script is told where to ask and at which step it is; without script the page reloads itself."""
+        pages = {phase: waiting(phase) for phase in get_args(Phase)}
+        pages |= {"online": online(), "failed": failed(Reason.CANCELLED)}
+        for step, body in pages.items():
+            page = Read(body)
+            assert page.all("main") == [{"data-poll": "/poll?p=1", "data-step": step}]
+            assert re.search(rb'<noscript><meta http-equiv="refresh" content="\d+"></noscript>', body)
+
+    def test_prompted_names_phone_and_warns(self) -> None:
+        """While the prompt is open the page says on which phone, for how long, and not to pay twice."""
+        page = Read(waiting("prompted", seconds_waited=10))
+        assert "0712\u00a0•••\u00a0678" in page.text["main"]
+        assert "Do not pay twice" in page.text["main"]
+        assert [element["data-seconds-left"] for element in page.all("b")] == ["50"]
+        assert TEXTS.get("en", "waiting.closing") in Read(waiting("prompted", seconds_waited=61)).text["main"]
+
+    def test_router_login_form(self) -> None:
+        """Where the browser must log itself in, the form holds what the router's login page takes."""
+        page = Read(waiting("connecting", login_form=LOGIN))
+        (form,) = page.all("form")
+        assert (form["action"], form["method"]) == (LOGIN.action, "post")
+        assert page.fields() == {"username": "u1", "password": "p1", "dst": LOGIN.destination}
+        assert not Read(waiting("connecting")).all("form")
+
+    def test_late_payment_leaves_a_way_back(self) -> None:
+        """When no word comes, who has not paid can start again."""
+        assert "/?more=1&d=abc&lang=en" in [link["href"] for link in Read(waiting("expired")).all("a")]
+
+    def test_online(self) -> None:
+        """Who is online reads for how long, until when, by which receipt, whom to call and how to buy more."""
+        page = Read(online())
+        assert {"data-seconds-left": "4800"}.items() <= page.all("dd")[0].items()
+        for word in ("1 hour 20 min", "today at 16:30", "TAD62EDKVQ", "Daily"):
+            assert word in page.text["main"]
+        assert "/?more=1&d=abc&lang=en" in [link["href"] for link in page.all("a")]
+        assert "tel:0712345678" in [link["href"] for link in page.all("a")]
+        assert "receipt" not in Read(online(receipt=None)).text["main"]
+
+    @LANGUAGES
+    def test_each_reason_has_its_own_words(self, language: str) -> None:
+        """Every reason is explained differently and offers a next step."""
+        said = {reason: Read(failed(reason, language)).text["h1"] for reason in (*Reason, None)}
+        assert len(set(said.values())) == len(Reason) + 1
+
+    def test_trying_again(self) -> None:
+        """A failed payment can be tried again, unless the money came and only the amount was wrong."""
+        again = "/buy?package=day-1&d=abc&lang=en"
+        for reason in (*Reason, None):
+            links = [link["href"] for link in Read(failed(reason)).all("a")]
+            assert (again in links) == (reason is not Reason.WRONG_AMOUNT)
+            assert "/?more=1&d=abc&lang=en" in links
+
+
+class TestPolicyAndColour:
+    def test_policy(self) -> None:
+        """Only what the pages need is allowed; forms may go to the portal and to the routers' login pages."""
+        policy = dict(
+            part.partition(" ")[::2]
+            for part in PAGES.csp(SHOP, [LOGIN.action, "https://wifi.example:8443"]).split("; ")
+        )
+        assert policy.pop("style-src").startswith("'sha256-")
+        assert policy == {
+            "default-src": "'none'",
+            "script-src": "'self'",
+            "connect-src": "'self'",
+            "img-src": "'self' data:",
+            "form-action": "'self' http://10.5.50.1 https://wifi.example:8443",
+            "base-uri": "'none'",
+            "frame-ancestors": "'none'",
+        }
+
+    @pytest.mark.parametrize(
+        "target", ["", "10.5.50.1", "javascript:alert(1)", "http://a; script-src *", "http://a b/", "http://a\r\nX: y/"]
+    )
+    def test_odd_form_target_refused(self, target: str) -> None:
+        """An address that could widen the policy or split the header is refused."""
+        with pytest.raises(InvalidError):
+            PAGES.csp(SHOP, [target])
+
+    @pytest.mark.parametrize("colour", ["", "red", "#fff", "#12345g", "#123456}", "#0b7a3b\n", "#" + "\u0660" * 6])
+    def test_odd_colour_refused(self, colour: str) -> None:
+        """What is no colour never reaches the style sheet."""
+        with pytest.raises(InvalidError):
+            PAGES.closed(language="en", shop=replace(SHOP, colour=colour), why="packages")
+
+    @given(st.integers(0, 0xFFFFFF))
+    def test_any_colour_is_readable(self, number: int) -> None:
+        """Whatever colour the owner likes, text on it, links and edges keep a contrast of 4.5 in both modes."""
+        body = PAGES.closed(language="en", shop=replace(SHOP, colour=f"#{number:06x}"), why="packages")
+        for mode in properties(body.decode()):
+            assert contrast(mode["accent"], mode["on-accent"]) >= 4.5
+            for ground in (mode["page"], mode["card"]):
+                assert contrast(mode["link"], ground) >= 4.5
+                assert contrast(mode["edge"], ground) >= 4.5
+
+    def test_fixed_colours_are_readable(self) -> None:
+        """Text keeps a contrast of 4.5 and a field's border one of 3 in light and in dark mode."""
+        light, dark = properties(online().decode())
+        assert light["page"] != dark["page"]
+        for mode in (light, dark):
+            for text, ground in (("text", "page"), ("text", "card"), ("quiet", "page"), ("quiet", "card"),
+                                 ("bad", "bad-back"), ("good", "good-back"), ("text", "line")):  # fmt: skip
+                assert contrast(mode[text], mode[ground]) >= 4.5, (text, ground)
+            assert contrast(mode["field"], mode["card"]) >= 3
+
+
+class TestFiles:
+    def test_script_name_changes_with_the_script(self) -> None:
+        """The script's name holds its digest, so that it may be cached for ever."""
+        ((name, (body, kind)),) = PAGES.static.items()
+        assert name == f"portal.{hashlib.sha256(body).hexdigest()[:8]}.js"
+        assert kind == "text/javascript; charset=utf-8"
+        assert body == (PORTAL / "static" / "portal.js").read_bytes()
+
+    def test_script_is_for_old_browsers(self) -> None:
+        """The script uses nothing that came after ES5."""
+        code = re.sub(r"//.*", "", (PORTAL / "static" / "portal.js").read_text())
+        assert (
+            re.search(r"=>|`|\?\.|\?\?|\.\.\.|\b(let|const|class|async|await|import|export|fetch|Promise)\b", code)
+            is None
+        )
+
+    @pytest.mark.parametrize(
+        "wrong",
+        ["{{ t('no.such_text') }}", "{{ t('phone.submit') }}", "{{ t('phone.label', price=1) }}", "{% if %}", "{{ x"],
+    )
+    def test_wrong_template_refused(self, tmp_path: Path, wrong: str) -> None:
+        """A template that is broken or names a text or value there is not is refused at the start."""
+        shutil.copytree(PORTAL, tmp_path / "portal")
+        (tmp_path / "portal" / "templates" / "odd.html").write_text(wrong)
+        with pytest.raises(InvalidError) as caught:
+            Pages(tmp_path / "portal", TEXTS)
+        assert "odd.html" in caught.value.message
+
+    def test_missing_folder_refused(self, tmp_path: Path) -> None:
+        """A folder without the portal's files is refused, naming the file."""
+        with pytest.raises(InvalidError, match=r"portal\.js"):
+            Pages(tmp_path, TEXTS)
+
+    def test_router_hands_over(self) -> None:
+        """The router's login page sends the device on with its addresses, by refresh and by link alike."""
+        filled = {"mac": "AA%3ABB", "ip": "10.5.50.7", "link-orig": "http%3A%2F%2Fa.example%2F%3Fq%3D1", "error": "a+b"}
+        source = (PORTAL / "router" / "login.html").read_text()
+        body = re.sub(r"\$\(([a-z-]+)-esc\)", lambda found: filled[found[1]], source)
+        page = Read(body.replace("EDGE_ADDRESS", "10.5.50.2:8080").replace("EDGE_ROUTER", "r1").encode())
+        (link,) = [link["href"] for link in page.all("a")]
+        (refresh,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "refresh"]
+        assert refresh == f"0;url={link}"
+        assert urlsplit(link).netloc == "10.5.50.2:8080"
+        assert parse_qs(urlsplit(link).query) == {
+            "mac": ["AA:BB"], "ip": ["10.5.50.7"], "router": ["r1"], "link-orig": ["http://a.example/?q=1"],
+            "error": ["a b"],
+        }  # fmt: skip
+        assert "$(" not in body
+
+
+@dataclass
+class Site:
+    """A tiny portal: serves `body` everywhere, and tells `step` to whoever polls."""
+
+    body: Callable[[], bytes]
+    step: str = ""
+    polls: int = 0
+    posts: int = 0
+    reachable: bool = True
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.path == "/poll":
+            self.polls += 1
+            return web.json_response({"step": self.step}, status=200 if self.reachable else 503)
+        if request.path.startswith("/static/"):
+            body, kind = PAGES.static[request.path.removeprefix("/static/")]
+            return web.Response(body=body, headers={"Content-Type": kind})
+        self.posts += request.method == "POST"
+        if request.method == "POST":
+            return web.Response(status=204)  # the browser stays where it is
+        headers = {"Content-Security-Policy": PAGES.csp(SHOP)}
+        return web.Response(body=self.body(), content_type="text/html", charset="utf-8", headers=headers)
+
+
+@asynccontextmanager
+async def browsing(site: Site) -> AsyncIterator[Page]:
+    """A small phone's browser on that site, its clock in our hands; complaints in its console fail the test."""
+    if CHROMIUM is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium here: the script is not tried")
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - heavy, and only for these tests
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", site.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    complaints: list[str] = []
+    try:
+        async with async_playwright() as playwright:
+            arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+            chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+            page = await chromium.new_page(viewport={"width": 320, "height": 640})
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda line: complaints.append(line.text) if "503" not in line.text else None)
+            await page.clock.install(time=datetime(2026, 2, 3, 9, 0, tzinfo=UTC))
+            await page.clock.pause_at(datetime(2026, 2, 3, 9, 1, tzinfo=UTC))
+            page.set_default_timeout(10_000)
+            await page.goto(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+            yield page
+            await chromium.close()
+    finally:
+        await runner.cleanup()
+    assert complaints == []
+
+
+@pytest.mark.real_part("chromium")
+class TestScript:
+    async def test_follows_the_purchase(self) -> None:
+        """The page asks every two seconds, says so when nobody answers, and loads anew when the step changes."""
+        site = Site(lambda: waiting("prompted"), step="prompted")
+        async with browsing(site) as page:
+            silent = page.locator("[data-silent]")
+            await page.clock.run_for(1900)
+            assert site.polls == 0
+            site.reachable = False
+            for polls in (1, 2, 3):
+                async with page.expect_response("**/poll*"):
+                    await page.clock.run_for(2000)
+                assert site.polls == polls
+            await silent.wait_for(state="visible")
+            site.reachable = True
+            async with page.expect_response("**/poll*"):
+                await page.clock.run_for(2000)
+            await silent.wait_for(state="hidden")
+            site.body, site.step = online, "online"
+            async with page.expect_navigation():
+                await page.clock.run_for(2000)
+            assert await page.locator("h1").text_content() == "You are online"
+
+    async def test_rests_while_nobody_looks(self) -> None:
+        """Behind the PIN prompt the page asks nothing, and asks at once when it is seen again."""
+        look = "hidden => { Object.defineProperty(document, 'hidden', {get: () => hidden, configurable: true});"
+        look += " document.dispatchEvent(new Event('visibilitychange')); }"
+        site = Site(lambda: waiting("unknown"), step="unknown")
+        async with browsing(site) as page:
+            await page.evaluate(look, arg=True)
+            await page.clock.run_for(30_000)
+            assert site.polls == 0
+            async with page.expect_response("**/poll*"):
+                await page.evaluate(look, arg=False)
+            assert site.polls == 1
+
+    async def test_counts_down_in_the_same_words(self) -> None:
+        """The countdown speaks as the server does, and at its end says what comes next."""
+        site = Site(lambda: waiting("prompted", language="sw", seconds_waited=0), step="prompted")
+        async with browsing(site) as page:
+            for _ in range(3):
+                await page.clock.run_for(1000)
+            assert await page.locator("[data-seconds-left]").text_content() == TEXTS.duration("sw", 57)
+            await page.clock.run_for(58_000)
+            assert TEXTS.get("sw", "waiting.closing") in (await page.locator("main").text_content() or "")
+
+    async def test_long_times_in_the_same_words(self) -> None:
+        """Days, hours and minutes are told by the script as by the server."""
+        site = Site(lambda: online(seconds_left=seconds), step="online")
+        seconds = 0
+        async with browsing(site) as page:
+            for seconds in (4801, 90_061, 7 * 86400 + 7201, 61, 3601):
+                await page.reload()
+                await page.clock.run_for(1000)
+                said = await page.locator("[data-seconds-left]").text_content()
+                assert said == TEXTS.duration("en", seconds - 1)
+
+    async def test_sends_a_form_once(self) -> None:
+        """An impatient second tap sends nothing; after a while the button serves again."""
+        site = Site(lambda: PAGES.phone(language="en", shop=SHOP, offer=OFFER, device="a", key="k", phone="0712"))
+        async with browsing(site) as page:
+            button = page.locator("button")
+            async with page.expect_response(lambda answer: answer.request.method == "POST"):
+                await button.click()
+            assert await button.is_disabled()
+            assert await button.text_content() == "Sending…"
+            await page.evaluate("document.querySelector('form').requestSubmit()")
+            await page.clock.run_for(20_000)
+            assert await button.is_enabled()
+            assert site.posts == 1
+
+    @LANGUAGES
+    async def test_fits_a_small_phone(self, language: str) -> None:
+        """At 320 pixels nothing is cut off, and everything to tap is at least 44 pixels high and wide."""
+        pages = every_page(language)
+        site = Site(lambda: body)
+        body = pages["choose"]
+        async with browsing(site) as page:
+            for name, body in pages.items():  # noqa: B007 - served by the site
+                await page.reload()
+                assert await page.evaluate("document.documentElement.scrollWidth") <= 320, name
+                small = await page.evaluate(
+                    "[...document.querySelectorAll('a, button, input:not([type=hidden])')]"
+                    ".map(e => e.getBoundingClientRect()).filter(r => r.width < 44 || r.height < 44).length"
+                )
+                assert small == 0, name
