@@ -1,0 +1,54 @@
+"""What is on sale now: the configured packages as versions in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from easyisp_edge.domain.packages import Service
+from easyisp_edge.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from easyisp_edge.domain.packages import Package, PackageVersion
+    from easyisp_edge.machine import Clock
+    from easyisp_edge.store.store import Store
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Packages by tenant and id; replaced as a whole when the configuration is read anew."""
+
+    store: Store
+    clock: Clock
+    _versions: dict[tuple[str, str], PackageVersion] = field(default_factory=dict)
+
+    async def put_out(self, packages: Iterable[Package]) -> None:
+        """Offer exactly these from now on; what was bought before keeps its version."""
+        wanted, now = list(packages), self.clock.now()
+        versions = await self.store.write(lambda tx: [tx.packages.version_of(package, now) for package in wanted])
+        self._versions = {(v.package.tenant_id, v.package.package_id): v for v in versions}
+
+    def offers(self, tenant_id: str, router_id: str | None = None) -> list[Package]:
+        """Active hotspot packages of a tenant (valid behind that router), cheapest first."""
+        offered = (
+            version.package
+            for version in self._versions.values()
+            if version.package.tenant_id == tenant_id
+            and version.package.active
+            and version.package.service is Service.HOTSPOT
+            and (router_id is None or version.package.valid_on(router_id))
+        )
+        return sorted(offered, key=lambda package: (package.price, package.duration, package.name))
+
+    def version(self, tenant_id: str, package_id: str) -> PackageVersion:
+        """The current version of a package that is on sale.
+
+        Raises:
+            NotFoundError: There is no such package, or it is not sold now.
+        """
+        version = self._versions.get((tenant_id, package_id))
+        if version is None or not version.package.active:
+            raise NotFoundError("purchase.package_closed", "This package is not on sale now; choose another one.")
+        return version

@@ -1,0 +1,131 @@
+"""Where a customer stands: what the page is to show now, whoever opens it and however often."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from easyisp_edge.domain.grants import Admission
+from easyisp_edge.domain.purchases import PurchaseState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from easyisp_edge.domain.grants import Grant
+    from easyisp_edge.domain.purchases import Purchase
+    from easyisp_edge.domain.values import MacAddress
+    from easyisp_edge.machine import Clock
+    from easyisp_edge.services.presence import Presence
+    from easyisp_edge.store.store import Store
+
+# How long a device that comes back is shown what became of its last purchase, before it is offered packages.
+_FAILED_SHOWN = timedelta(minutes=10)
+_EXPIRED_SHOWN = timedelta(hours=1)
+
+
+class Step(enum.StrEnum):
+    """The step of the way to being online. Values are part of the page's script."""
+
+    CHOOSE = "choose"
+    PROMPTED = "prompted"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+
+
+_STEP_OF_STATE = {
+    PurchaseState.INTENDED: Step.PROMPTED,
+    PurchaseState.PROMPTED: Step.PROMPTED,
+    PurchaseState.UNKNOWN: Step.UNKNOWN,
+    PurchaseState.EXPIRED: Step.EXPIRED,
+    PurchaseState.FAILED: Step.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a customer stands.
+
+    Args:
+        step: What the page shows.
+        purchase: The purchase it is about, where there is one.
+        admission: The grant it is about, once paid.
+        seconds_left: Time left over all that lets the device on.
+        mpesa_receipt_number: Of the payment, where known.
+    """
+
+    step: Step
+    purchase: Purchase | None = None
+    admission: Admission | None = None
+    seconds_left: int = 0
+    mpesa_receipt_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingService:
+    """Reads where customers stand.
+
+    Args:
+        store: The store.
+        clock: Box time.
+        presence: Who is online.
+    """
+
+    store: Store
+    clock: Clock
+    presence: Presence
+
+    def of_device(self, tenant_id: str, mac: MacAddress) -> Standing:
+        """Where a device stands, whoever shows it: nothing here is secret."""
+        now = self.clock.now()
+        usable = [a for a in self.store.read.grants.usable_of_device(tenant_id, mac) if a.grant.usable_at(now)]
+        if usable:
+            return self._admitted(usable[0], usable)
+        purchase = self.store.read.purchases.latest_of_device(tenant_id, mac)
+        if purchase is None or purchase.state is PurchaseState.PAID:
+            return Standing(Step.CHOOSE)
+        shown = {PurchaseState.FAILED: _FAILED_SHOWN, PurchaseState.EXPIRED: _EXPIRED_SHOWN}.get(purchase.state)
+        if shown is not None and now - purchase.changed_at > shown:
+            return Standing(Step.CHOOSE)
+        return Standing(_STEP_OF_STATE[purchase.state], purchase)
+
+    def of_purchase(self, purchase: Purchase) -> Standing:
+        """Where a purchase stands, for whoever holds its id."""
+        if purchase.state is not PurchaseState.PAID:
+            return Standing(_STEP_OF_STATE[purchase.state], purchase)
+        payment = self.store.read.payments.settling(purchase.purchase_id)
+        grant = None if payment is None else self.store.read.grants.by_payment(payment.payment_id)
+        if payment is None or grant is None:  # settled together, or not at all
+            raise LookupError(purchase.purchase_id)
+        return self._of_grant(purchase, grant, payment.mpesa_receipt_number)
+
+    def ends_at(self, standing: Standing) -> datetime:
+        """When the time left is over, if it is used without a pause."""
+        return self.clock.now() + timedelta(seconds=standing.seconds_left)
+
+    def _of_grant(self, purchase: Purchase, grant: Grant, receipt: str | None) -> Standing:
+        now = self.clock.now()
+        admission = Admission(grant, self.store.read.packages.by_id(grant.package_version_id).package)
+        if not grant.usable_at(now):
+            return Standing(Step.CHOOSE, purchase, admission, 0, receipt)
+        beside = [admission]
+        if grant.mac is not None:
+            of_device = self.store.read.grants.usable_of_device(grant.tenant_id, grant.mac)
+            beside = [a for a in of_device if a.grant.usable_at(now)]
+        return self._admitted(admission, beside, purchase, receipt)
+
+    def _admitted(
+        self,
+        admission: Admission,
+        usable: list[Admission],
+        purchase: Purchase | None = None,
+        receipt: str | None = None,
+    ) -> Standing:
+        # One after the other: while one of a device's grants has it online, the others wait their turn.
+        online = any(self.presence.is_online(a.grant.username) for a in usable)
+        seconds = sum(a.grant.seconds_left_at(self.clock.now()) for a in usable)
+        return Standing(Step.ONLINE if online else Step.CONNECTING, purchase, admission, seconds, receipt)
