@@ -1,0 +1,66 @@
+"""The daemon on the real machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from easyisp_edge.adapters.daraja.exchange import open_http_client
+from easyisp_edge.adapters.routeros.connection import dial
+from easyisp_edge.daemon import Machine
+from easyisp_edge.errors import EdgeError
+from easyisp_edge.store.connections import ThreadedDatabase
+from easyisp_edge.system import SocketUdpEndpoint, SystemRandomness, SystemTime
+from easyisp_edge.systemd import Notifier, inherited_sockets, watchdog_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BACKLOG = 1024
+
+
+def real_machine(environ: Mapping[str, str] | None = None) -> Machine:
+    """The real machine, with the sockets systemd opened for us, where it did."""
+    environ = os.environ if environ is None else environ
+    inherited = inherited_sockets(environ)
+
+    def listen(name: str, address: str, port: int) -> socket.socket:
+        return inherited[name] if name in inherited else _listening(name, address, port)
+
+    def bind_udp(name: str, address: str, port: int) -> SocketUdpEndpoint:
+        if name in inherited:
+            return SocketUdpEndpoint(inherited[name])
+        try:
+            return SocketUdpEndpoint.bind(address, port)
+        except OSError as error:
+            raise _taken(name, address, port, error) from error
+
+    return Machine(
+        time=SystemTime(),
+        randomness=SystemRandomness(),
+        open_database=ThreadedDatabase.open,
+        open_http=lambda verify: open_http_client(verify=verify),
+        bind_udp=bind_udp,
+        listen=listen,
+        dial=dial,
+        tell=Notifier(environ.get("NOTIFY_SOCKET", "")).tell,
+        watchdog_seconds=watchdog_seconds(environ),
+    )
+
+
+def _listening(name: str, address: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=_BACKLOG
+        )
+    except OSError as error:
+        raise _taken(name, address, port, error) from error
+
+
+def _taken(name: str, address: str, port: int, error: OSError) -> EdgeError:
+    return EdgeError(
+        "door.not_opened",
+        f"The {name} door cannot be opened on {address} port {port}: {error.strerror}. "
+        "Is another program there, or is the port below 1024 and the daemon not allowed?",
+    )

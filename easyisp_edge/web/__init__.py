@@ -1,0 +1,1 @@
+"""The HTTP door: read the request, call one service, answer."""

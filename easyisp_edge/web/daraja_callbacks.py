@@ -1,0 +1,79 @@
+"""M-Pesa calls back: on a purchase's secret address, or on the old one that anybody can post to."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from easyisp_edge.adapters.daraja.messages import parse_stk_callback
+from easyisp_edge.domain.payments import EvidenceSource
+from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
+from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.web.portal_api import answer
+from easyisp_edge.web.requests import read_body
+
+if TYPE_CHECKING:
+    from easyisp_edge.services.settlement import SettlementService
+
+log = logging.getLogger(__name__)
+
+_ACCEPTED = {"ResultCode": 0, "ResultDesc": "Accepted"}
+_REACHABLE = {"ResultCode": 0, "ResultDesc": "Callback URL is reachable"}
+
+
+@dataclass(frozen=True, slots=True)
+class DarajaCallbacks:
+    """Handlers of the callback routes."""
+
+    settlement: SettlementService
+
+    def secret_routes(self) -> list[web.RouteDef]:
+        """The address each purchase has for itself. Short, and without words the gateway's rules forbid."""
+        return [web.post("/c/{token}", self.secret)]
+
+    def bare_routes(self) -> list[web.RouteDef]:
+        """The address of the old deployment."""
+        return [
+            web.get("/api/portal/mpesa/callback", self.reachable),
+            web.post("/api/portal/mpesa/callback", self.bare),
+        ]
+
+    async def secret(self, request: web.Request) -> web.Response:
+        """Take a callback for the purchase whose secret this is; answered once it is committed.
+
+        Raises:
+            NotFoundError: No purchase has this secret.
+            InvalidError: The body is no callback.
+            UnavailableError: It could not be committed.
+        """
+        token = request.match_info["token"]
+        body = await read_body(request)
+        if not is_secret(token):
+            raise NotFoundError("callback.unknown", "There is nothing at this address.")
+        report = parse_stk_callback(body, EvidenceSource.STK_CALLBACK)
+        if not await self.settlement.take_callback(token, report):
+            raise NotFoundError("callback.unknown", "There is nothing at this address.")
+        return answer(_ACCEPTED)
+
+    async def bare(self, request: web.Request) -> web.Response:
+        """Take a callback without a secret: it is answered as always, and at most makes us ask M-Pesa."""
+        try:
+            body = await read_body(request)
+            await self.settlement.take_bare_callback(parse_stk_callback(body, EvidenceSource.STK_CALLBACK_BARE))
+        except InvalidError as error:
+            log.info("a callback that cannot be read: %s", error)
+        except EdgeError as error:
+            log.warning("a callback could not be kept: %s", error)
+        return answer(_ACCEPTED)
+
+    async def reachable(self, _request: web.Request) -> web.Response:
+        """Say that the address is there."""
+        return answer(_REACHABLE)
+
+
+def callback_error(_request: web.Request, status: int, error: EdgeError) -> web.Response:
+    """A failure at the callbacks' door: short, and without a word about what is behind it."""
+    return answer({"ResultCode": 1, "ResultDesc": error.code}, status)

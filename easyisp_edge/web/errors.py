@@ -1,0 +1,62 @@
+"""Errors as HTTP: one table from what the caller may do to a status."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from easyisp_edge.errors import (
+    ConflictError,
+    EdgeError,
+    InvalidError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.typedefs import Handler, Middleware
+
+log = logging.getLogger(__name__)
+
+_STATUS: tuple[tuple[type[EdgeError], int], ...] = (
+    (InvalidError, 400),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (RefusedError, 422),
+    (UnavailableError, 503),
+    (OutcomeUnknownError, 502),
+)
+UNFORESEEN = EdgeError("unexpected", "Something went wrong on our side. Please try again in a minute.")
+
+
+def status_of(error: EdgeError) -> int:
+    """The HTTP status of an expected failure."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def answer_errors(
+    answer: Callable[[web.Request, int, EdgeError], web.Response],
+) -> Middleware:
+    """A middleware that lets `answer` put every failure into words; the unforeseen is logged and said in general."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except EdgeError as error:
+            return answer(request, status_of(error), error)
+        except web.HTTPException as error:
+            if error.status < 400:  # noqa: PLR2004 - a redirect is no failure
+                raise
+            return answer(request, error.status, EdgeError("request.invalid", error.reason))
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return answer(request, 500, UNFORESEEN)
+
+    return middleware

@@ -1,0 +1,118 @@
+"""What the portal's pages and its JSON share: the parts they call, and how things are put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from easyisp_edge.web.pages import Offer, Shop
+from easyisp_edge.web.visits import visit_of
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from easyisp_edge.config import Tenant
+    from easyisp_edge.domain.packages import Package
+    from easyisp_edge.domain.values import RateLimit
+    from easyisp_edge.errors import EdgeError
+    from easyisp_edge.machine import Clock
+    from easyisp_edge.services.access import AccessService
+    from easyisp_edge.services.identifiers import Identifiers
+    from easyisp_edge.services.purchase import PurchaseService
+    from easyisp_edge.services.settlement import SettlementService
+    from easyisp_edge.services.shelf import Shelf
+    from easyisp_edge.services.site import Site
+    from easyisp_edge.services.standing import StandingService
+    from easyisp_edge.store.store import Store
+    from easyisp_edge.web.pages import Pages
+    from easyisp_edge.web.texts import Texts
+    from easyisp_edge.web.visits import Visit
+
+_KBPS_PER_MBPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """The parts behind the customers' door.
+
+    Args:
+        site: What is configured.
+        store: For reading purchases by the id their buyer holds.
+        clock: Box time.
+        identifiers: For new purchase keys.
+        shelf: What is on sale.
+        purchases: Starts purchases.
+        settlement: Takes callbacks.
+        access: Who may be online.
+        standing: Where a customer stands.
+        pages: The pages.
+        texts: The words.
+    """
+
+    site: Site
+    store: Store
+    clock: Clock
+    identifiers: Identifiers
+    shelf: Shelf
+    purchases: PurchaseService
+    settlement: SettlementService
+    access: AccessService
+    standing: StandingService
+    pages: Pages
+    texts: Texts
+
+    def visit(self, request: web.Request) -> Visit:
+        """Whose page a request is for, and by which device."""
+        return visit_of(self.site.config, request.query, request.remote)
+
+    def language(self, request: web.Request, chosen: str | None = None) -> str:
+        """In which language to answer: the one chosen, else the phone's, else the site's."""
+        wanted = chosen or request.query.get("lang")
+        if wanted in self.texts.languages:
+            return wanted
+        default = self.site.config.portal.default_language
+        return self.texts.negotiate(request.headers.get("Accept-Language"), default)
+
+    def shop(self, tenant: Tenant) -> Shop:
+        """How a tenant presents itself."""
+        portal = self.site.config.portal
+        return Shop(
+            title=portal.title or tenant.business_name or tenant.name,
+            colour=tenant.primary_colour or portal.primary_colour,
+            support_phone=portal.support_phone or tenant.phone,
+            note=portal.note,
+        )
+
+    def offer(self, package: Package, language: str) -> Offer:
+        """A package in the customer's words."""
+        return Offer(
+            package_id=package.package_id,
+            name=package.name,
+            price=str(package.price),
+            duration=self.texts.duration(language, package.duration.total_seconds()),
+            speed=speed_in_words(package.rate_limit),
+            data=None if package.data_limit is None else str(package.data_limit),
+            devices=package.devices_max,
+        )
+
+    def say(self, error: EdgeError, language: str) -> str:
+        """An error in the customer's language; in English where it has not been translated."""
+        key = f"errors.{error.code}"
+        if self.texts.has(key) and self.texts.placeholders(key) <= error.values.keys():
+            return self.texts.get(language, key, **error.values)
+        return error.message
+
+
+def speed_in_words(rate: RateLimit) -> str:
+    """A speed as customers read it: download, and upload where it differs."""
+    down, up = _mbps(rate.download_kbps), _mbps(rate.upload_kbps)
+    return f"{down} Mbps" if down == up else f"{down}/{up} Mbps"
+
+
+def speed_of_contract(rate: RateLimit) -> str:
+    """A speed as the HTTP contract has it: `10/10 Mbps`, download first."""
+    return f"{_mbps(rate.download_kbps)}/{_mbps(rate.upload_kbps)} Mbps"
+
+
+def _mbps(kbps: int) -> str:
+    return f"{kbps / _KBPS_PER_MBPS:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,244 @@
+"""The portal's JSON, as the existing portals call it; answers may say more than theirs, never less."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from easyisp_edge.config import SubType
+from easyisp_edge.domain.packages import Service
+from easyisp_edge.domain.purchases import PurchaseState
+from easyisp_edge.domain.values import MacAddress, Msisdn
+from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
+from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.services.purchase import Order
+from easyisp_edge.services.standing import Step
+from easyisp_edge.web.portal import Portal, speed_of_contract
+from easyisp_edge.web.requests import needed_text, read_object, text_of
+from easyisp_edge.web.visits import router_of_nas, tenant_of
+
+if TYPE_CHECKING:
+    from easyisp_edge.config import Gateway, Tenant
+    from easyisp_edge.domain.packages import Package
+    from easyisp_edge.domain.purchases import Purchase
+    from easyisp_edge.services.standing import Standing
+
+# The hotspot's own pages, on the router's address, call this too. There are no cookies to protect.
+_HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Access-Control-Allow-Origin": "*",
+    "X-Content-Type-Options": "nosniff",
+}
+_PREFLIGHT = _HEADERS | {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+_STATUS = {
+    PurchaseState.INTENDED: "pending",
+    PurchaseState.PROMPTED: "pending",
+    PurchaseState.UNKNOWN: "pending",
+    PurchaseState.PAID: "completed",
+    PurchaseState.FAILED: "failed",
+    PurchaseState.EXPIRED: "expired",
+}
+_SHORTCODE_SHOWN = 2
+
+
+def answer(content: dict[str, Any], status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=json.dumps(content).encode(), status=status, headers=_HEADERS)
+
+
+@dataclass(frozen=True, slots=True)
+class PortalApi:
+    """Handlers of the JSON routes."""
+
+    portal: Portal
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [
+            web.get("/api/portal/packages", self.packages),
+            web.get("/api/portal/tenant", self.tenant),
+            web.get("/api/portal/standing", self.standing),
+            web.get("/api/portal/mpesa/check", self.mpesa_check),
+            web.get("/api/portal/mpesa/validate", self.mpesa_validate),
+            web.post("/api/portal/mpesa/initiate", self.mpesa_initiate),
+            web.get("/api/portal/mpesa/status", self.mpesa_status),
+            web.options("/api/portal/{rest:.*}", self.preflight),
+        ]
+
+    def error(self, request: web.Request, status: int, error: EdgeError) -> web.Response:
+        """A failure, with the old fields and a code for programs."""
+        message = self.portal.say(error, self.portal.language(request))
+        content: dict[str, Any] = {"success": False, "code": error.code, "message": message, "error": message}
+        if isinstance(error, InvalidError) and error.field:
+            content["field"] = error.field
+        return answer(content | dict(error.values), status)
+
+    async def preflight(self, _request: web.Request) -> web.Response:
+        """Let pages on the router's own address call."""
+        return web.Response(status=204, headers=_PREFLIGHT)
+
+    async def packages(self, request: web.Request) -> web.Response:
+        """Active hotspot packages, cheapest first."""
+        visit = self.portal.visit(request)
+        offers = self.portal.shelf.offers(visit.tenant.id, None if visit.router is None else visit.router.id)
+        language = self.portal.language(request)
+        return answer({"packages": [self._package(package, language) for package in offers]})
+
+    async def tenant(self, request: web.Request) -> web.Response:
+        """Whose hotspot it is."""
+        tenant = self._tenant(request)
+        shop = self.portal.shop(tenant)
+        return answer(
+            {
+                "id": tenant.id,
+                "name": shop.title,
+                "logo": None if tenant.logo is None else str(tenant.logo),
+                "primaryColor": shop.colour,
+                "contact": {
+                    "phone": shop.support_phone,
+                    "email": None if tenant.email is None else str(tenant.email),
+                },
+            }
+        )
+
+    async def standing(self, request: web.Request) -> web.Response:
+        """Where a device stands; nothing secret, for anybody may name its address."""
+        visit = self.portal.visit(request)
+        if visit.device.mac is None:
+            return answer({"step": Step.CHOOSE, "secondsLeft": 0})
+        standing = self.portal.standing.of_device(visit.tenant.id, visit.device.mac)
+        return answer({"step": standing.step, "secondsLeft": standing.seconds_left})
+
+    async def mpesa_check(self, request: web.Request) -> web.Response:
+        """Whether M-Pesa is set up for the hotspot."""
+        return answer({"configured": self._gateway(self._tenant(request)) is not None})
+
+    async def mpesa_validate(self, request: web.Request) -> web.Response:
+        """How M-Pesa is set up; what is wrong with it was refused when the configuration was read."""
+        gateway = self._gateway(self._tenant(request))
+        if gateway is None:
+            message = "No M-Pesa gateway is configured for this hotspot."
+            return answer({"configured": False, "valid": False, "configType": None, "errors": [message], "details": {}})
+        public_url = self.portal.site.config.edge.callbacks.public_url
+        errors = [] if public_url else ["callbacks.public_url is missing: M-Pesa must be told where to call back."]
+        return answer(
+            {
+                "configured": True,
+                "valid": not errors,
+                "configType": gateway.sub_type.value,
+                "errors": errors,
+                "details": _details(gateway),
+            }
+        )
+
+    async def mpesa_initiate(self, request: web.Request) -> web.Response:
+        """Start a purchase and prompt the phone; `checkoutRequestId` is our own id of it, for `status`."""
+        body, config = await read_object(request), self.portal.site.config
+        router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), request.remote)
+        tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
+        mac = text_of(body, "macAddress", most=40, needed=False)
+        language = self.portal.language(request)
+        purchase = await self.portal.purchases.start_purchase(
+            Order(
+                purchase_id=text_of(body, "purchaseId", most=64, needed=False),
+                tenant_id=tenant.id,
+                package_id=needed_text(body, "packageId", most=64),
+                phone=Msisdn.parse(needed_text(body, "phone", most=40)),
+                mac=None if mac is None else MacAddress.parse(mac),
+                router_id=None if router is None else router.id,
+                language=language,
+            )
+        )
+        return answer(self._started(purchase, language))
+
+    async def mpesa_status(self, request: web.Request) -> web.Response:
+        """Where a purchase stands; the credentials, once paid, for whoever holds its id."""
+        purchase_id = request.query.get("checkoutRequestId", "")
+        purchase = self.portal.store.read.purchases.by_id(purchase_id) if is_secret(purchase_id) else None
+        if purchase is None:
+            raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+        standing = self.portal.standing.of_purchase(purchase)
+        content: dict[str, Any] = {"status": _STATUS[purchase.state], "step": standing.step}
+        if purchase.state is PurchaseState.FAILED:
+            content |= self._why(purchase, purchase.language)
+        if standing.admission is not None:
+            content |= self._completed(standing, purchase.language)
+        return answer(content)
+
+    def _tenant(self, request: web.Request) -> Tenant:
+        config, query = self.portal.site.config, request.query
+        if query.get("d") or query.get("router"):
+            return self.portal.visit(request).tenant
+        return tenant_of(config, router_of_nas(config, query.get("nasIp"), request.remote), query.get("tenantId"))
+
+    def _gateway(self, tenant: Tenant) -> Gateway | None:
+        return self.portal.site.config.gateway_for(tenant.id, Service.HOTSPOT)
+
+    def _package(self, package: Package, language: str) -> dict[str, Any]:
+        offer = self.portal.offer(package, language)
+        return {
+            "id": package.package_id,
+            "name": package.name,
+            "price": package.price.as_json(),
+            "speed": speed_of_contract(package.rate_limit),
+            "duration": offer.duration,
+            "durationSeconds": int(package.duration.total_seconds()),
+            "data": offer.data,
+            "devices": package.devices_max,
+        }
+
+    def _started(self, purchase: Purchase, language: str) -> dict[str, Any]:
+        failed = purchase.state is PurchaseState.FAILED
+        content: dict[str, Any] = {
+            "success": not failed,
+            "checkoutRequestId": purchase.purchase_id,
+            "status": _STATUS[purchase.state],
+        }
+        if failed:
+            return content | self._why(purchase, language)
+        phase = "unknown" if purchase.state is PurchaseState.UNKNOWN else "prompted"
+        return content | {
+            "message": self.portal.texts.get(language, f"waiting.{phase}.text", phone=purchase.phone.masked)
+        }
+
+    def _why(self, purchase: Purchase, language: str) -> dict[str, Any]:
+        key = f"reasons.{purchase.reason or 'unknown'}"
+        title, text = self.portal.texts.get(language, f"{key}.title"), self.portal.texts.get(language, f"{key}.text")
+        return {"code": purchase.reason, "message": f"{title}. {text}"}
+
+    def _completed(self, standing: Standing, language: str) -> dict[str, Any]:
+        admission = standing.admission
+        if admission is None:
+            return {}
+        return {
+            "username": admission.grant.username,
+            "password": admission.grant.password,
+            "package": self._package(admission.package, language),
+            "secondsLeft": standing.seconds_left,
+            "expiresAt": self.portal.standing.ends_at(standing).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "transactionCode": standing.mpesa_receipt_number,
+        }
+
+
+def _details(gateway: Gateway) -> dict[str, Any]:
+    till = gateway.sub_type is SubType.BUYGOODS
+    return {
+        "tillNumber": gateway.shortcode if till else None,
+        "paybillNumber": None if till else gateway.shortcode,
+        "storeNumber": None if gateway.store_number is None else _masked(gateway.store_number),
+        "environment": gateway.environment.value,
+        "hasPasskey": bool(gateway.passkey.get_secret_value()),
+        "hasCredentials": bool(gateway.consumer_key.get_secret_value() and gateway.consumer_secret.get_secret_value()),
+    }
+
+
+def _masked(number: str) -> str:
+    return "*" * max(0, len(number) - _SHORTCODE_SHOWN) + number[-_SHORTCODE_SHOWN:]
