@@ -1,0 +1,436 @@
+from __future__ import annotations
+
+import pytest
+
+from easyisp_edge.errors import NotFoundError
+from easyisp_edge.lab.mikrotik import Destination, MikrotikOptions, TrapError
+from tests.fakes.mikrotik_stage import IP, MAC, OTHER_MAC, Stage, let_run, mikrotik_stage
+
+USER = "/ip/hotspot/user"
+ACTIVE = "/ip/hotspot/active"
+OTHER_IP = "10.5.50.11"
+
+
+def fields(sentence: tuple[str, ...]) -> dict[str, str]:
+    pairs = (word[1:].partition("=") for word in sentence[1:] if word.startswith("="))
+    return {name: value for name, _, value in pairs}
+
+
+async def command(stage: Stage, *words: str) -> list[tuple[str, ...]]:
+    client = await stage.raw()
+    try:
+        return await client.ask(*words)
+    finally:
+        await client.close()
+
+
+async def rows(stage: Stage, menu: str) -> list[dict[str, str]]:
+    return [fields(row) for row in await command(stage, f"{menu}/print") if row[0] == "!re"]
+
+
+async def add_user(stage: Stage, *words: str) -> None:
+    (done,) = await command(stage, f"{USER}/add", "=name=kofi", "=password=7731", *words)
+    assert done[0] == "!done"
+
+
+async def log_in(stage: Stage, *words: str) -> str | None:
+    """The trap's message; None where it went well."""
+    first = (await command(stage, f"{ACTIVE}/login", *(words or ("=user=kofi", "=password=7731", f"=ip={IP}"))))[0]
+    return fields(first).get("message") if first[0] == "!trap" else None
+
+
+async def test_a_login_by_api_puts_the_device_online() -> None:
+    """`active/login` answers a bare `!done`, and the device is a row of active with its limits."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-uptime=1h", "=limit-bytes-total=1000000")
+        assert await command(stage, f"{ACTIVE}/login", "=user=kofi", "=password=7731", f"=ip={IP}") == [("!done",)]
+        assert stage.router.is_online(MAC)
+        await stage.clock.advance(724)
+        stage.router.traffic(MAC, 1024, 20480)
+        await stage.clock.advance(3)
+        (row,) = await rows(stage, ACTIVE)
+        assert row == {
+            ".id": "*1",
+            "server": "hotspot1",
+            "user": "kofi",
+            "address": IP,
+            "mac-address": MAC,
+            "login-by": "http-pap",
+            "uptime": "12m7s",
+            "idle-time": "3s",
+            "session-time-left": "47m53s",
+            "keepalive-timeout": "2m",
+            "limit-bytes-total": "1000000",
+            "bytes-in": "1024",
+            "bytes-out": "20480",
+            "packets-in": "1",
+            "packets-out": "14",
+            "radius": "false",
+            "blocked": "false",
+        }
+        assert not stage.router.refused
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("=user=kofi", "=password=7731", "=ip=10.5.50.99"), "unknown host IP 10.5.50.99"),
+        (("=user=kofi", "=password=7731"), "unknown host IP 0.0.0.0"),
+        (("=user=kofi", "=password=7731", f"=ip={IP}", f"=mac-address={OTHER_MAC}"), "wrong MAC provided"),
+        (("=user=kofi", "=password=7731", "=ip="), "invalid value for argument ip"),
+        (("=user=kofi", "=password=nope", f"=ip={IP}"), "invalid username or password"),
+        (("=user=ama", "=password=7731", f"=ip={IP}"), "invalid username or password"),
+        ((f"=user={OTHER_MAC}", f"=ip={IP}"), f"invalid username ({OTHER_MAC}): this MAC address is not yours"),
+    ],
+)
+async def test_logins_are_refused_in_the_hotspot_s_words(words: tuple[str, ...], message: str) -> None:
+    """Who the hotspot does not see or know is told so, and stays offline."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        assert await log_in(stage, *words) == message
+        assert not stage.router.is_online(MAC)
+
+
+async def test_a_user_may_be_tied_to_a_device_or_disabled() -> None:
+    """A user with a MAC logs in from there only; a disabled one from nowhere."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, f"=mac-address={OTHER_MAC.lower()}")
+        assert await log_in(stage) == "user kofi is not allowed to log in from this MAC address"
+        await command(stage, f"{USER}/set", "=.id=kofi", f"=mac-address={MAC}")
+        await command(stage, f"{USER}/disable", "=numbers=kofi")
+        assert await log_in(stage) == "invalid username or password"
+        await command(stage, f"{USER}/enable", "=numbers=kofi")
+        assert await log_in(stage) is None
+
+
+async def test_being_in_already_is_told() -> None:
+    """A second login of a device that is in does not start a second session."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        assert await log_in(stage) is None
+        assert await log_in(stage) == "already authorizing, retry later"
+        assert len(stage.router.active) == 1
+
+
+async def test_shared_users_bound_a_name() -> None:
+    """The profile says how many devices a name may have online; `unlimited` lifts it."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        stage.router.connect_device(OTHER_MAC, OTHER_IP)
+        await add_user(stage)
+        second = ("=user=kofi", "=password=7731", f"=ip={OTHER_IP}")
+        assert await log_in(stage) is None
+        assert await log_in(stage, *second) == "no more sessions are allowed for user kofi"
+        await command(stage, f"{USER}/profile/set", "=.id=default", "=shared-users=unlimited")
+        assert await log_in(stage, *second) is None
+
+
+async def test_time_is_counted_over_sessions() -> None:
+    """limit-uptime is a total: the session ends when it is used up, and the user stays out after."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-uptime=1h")
+        await log_in(stage)
+        await stage.clock.advance(1200)
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        assert stage.router.users[-1]["uptime"] == "20m"
+        await stage.clock.advance(5000)
+        await log_in(stage)
+        assert stage.router.active[0].time_left_seconds == 2400
+        await stage.clock.advance(2399)
+        assert stage.router.is_online(MAC)
+        await stage.clock.advance(2)
+        assert not stage.router.is_online(MAC)
+        assert stage.router.users[-1]["uptime"] == "1h"
+        assert await log_in(stage) == "user kofi has reached uptime limit"
+
+
+async def test_bytes_are_counted_over_sessions() -> None:
+    """A byte limit shows what is left of it, ends the session when used up, and counters can be reset."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-bytes-total=100000000")
+        await log_in(stage)
+        stage.router.traffic(MAC, 10_000_000, 20_000_000)
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        await log_in(stage)
+        assert (await rows(stage, ACTIVE))[0]["limit-bytes-total"] == "70000000"
+        stage.router.traffic(MAC, 0, 70_000_000)
+        assert not stage.router.active
+        assert await log_in(stage) == "user kofi has reached traffic limit"
+        await command(stage, f"{USER}/reset-counters", "=numbers=kofi")
+        assert await log_in(stage) is None
+
+
+async def test_a_session_ends_at_its_timeouts() -> None:
+    """The profile's session-timeout, idle-timeout and keepalive-timeout each end a session at their moment."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        profile = (f"{USER}/profile/set", "=.id=default")
+        await command(stage, *profile, "=session-timeout=10m")
+        await log_in(stage)
+        await stage.clock.advance(601)
+        assert stage.router.users[-1]["uptime"] == "10m"
+        await command(stage, *profile, "=session-timeout=0s", "=idle-timeout=5m")
+        await log_in(stage)
+        await stage.clock.advance(240)
+        stage.router.traffic(MAC, 10, 10)
+        await stage.clock.advance(299)
+        assert stage.router.is_online(MAC)
+        await stage.clock.advance(2)
+        assert not stage.router.is_online(MAC)
+        await command(stage, *profile, "=idle-timeout=none")
+        await log_in(stage)
+        stage.router.disconnect_device(MAC)
+        await stage.clock.advance(119)
+        assert stage.router.is_online(MAC)
+        await stage.clock.advance(2)
+        assert not stage.router.is_online(MAC)
+
+
+async def test_a_gone_device_leaves_the_host_table() -> None:
+    """A host that stays away for the server's idle-timeout is forgotten and cannot be logged in."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        assert [row["authorized"] for row in await rows(stage, "/ip/hotspot/host")] == ["false"]
+        stage.router.disconnect_device(MAC)
+        await stage.clock.advance(301)
+        assert await rows(stage, "/ip/hotspot/host") == []
+        assert await log_in(stage) == f"unknown host IP {IP}"
+        with pytest.raises(NotFoundError):
+            stage.router.portal_link(MAC)
+        with pytest.raises(NotFoundError):
+            stage.router.traffic(MAC, 1, 1)
+
+
+async def test_edits_leave_a_running_session_alone() -> None:
+    """Removing the user, or raising its limit, changes nothing for the session that runs."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-uptime=1h")
+        await log_in(stage)
+        await command(stage, f"{USER}/set", "=.id=kofi", "=limit-uptime=5h")
+        assert stage.router.active[0].time_left_seconds == 3600
+        await command(stage, f"{USER}/remove", "=.id=kofi")
+        await add_user(stage)
+        assert stage.router.is_online(MAC)
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        assert stage.router.users[-1]["uptime"] == "0s"
+
+
+async def test_a_rate_limit_makes_a_queue_for_the_session() -> None:
+    """The profile's rate at login makes a dynamic simple queue; later changes hold for later sessions."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await command(stage, f"{USER}/profile/add", "=name=gold", "=rate-limit=2M/5M")
+        await add_user(stage, "=profile=gold")
+        await log_in(stage)
+        (queue,) = await rows(stage, "/queue/simple")
+        assert (queue["name"], queue["target"]) == ("<hotspot-kofi>", f"{IP}/32")
+        assert (queue["max-limit"], queue["dynamic"]) == ("2000000/5000000", "true")
+        await command(stage, f"{USER}/profile/set", "=.id=gold", "=rate-limit=1M")
+        assert (await rows(stage, "/queue/simple"))[0]["max-limit"] == "2000000/5000000"
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        assert await rows(stage, "/queue/simple") == []
+        await log_in(stage)
+        assert (await rows(stage, "/queue/simple"))[0]["max-limit"] == "1000000/1000000"
+
+
+async def test_a_mac_cookie_brings_a_device_back() -> None:
+    """A device that left and returns is logged in by its MAC cookie; removing its session takes the cookie too."""
+    async with mikrotik_stage(MikrotikOptions(login_by="http-pap,mac-cookie")) as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        assert [row["mac-cookie"] for row in await rows(stage, "/ip/hotspot/cookie")] == ["true"]
+        stage.router.disconnect_device(MAC)
+        await stage.clock.advance(1000)
+        assert not stage.router.is_online(MAC)
+        stage.router.connect_device(MAC, IP)
+        await let_run()
+        assert [session.login_by for session in stage.router.active] == ["mac-cookie"]
+        (row,) = await rows(stage, ACTIVE)
+        await command(stage, f"{ACTIVE}/remove", f"=.id={row['.id']}")
+        assert await rows(stage, "/ip/hotspot/cookie") == []
+        stage.router.connect_device(MAC, IP)
+        await let_run()
+        assert not stage.router.is_online(MAC)
+
+
+async def test_mac_login_by_a_local_user() -> None:
+    """With `mac` in login-by a device whose MAC is a user name comes in by itself."""
+    async with mikrotik_stage(MikrotikOptions(login_by="mac,http-pap")) as stage:
+        await command(stage, f"{USER}/add", f"=name={MAC}")
+        stage.router.connect_device(MAC, IP)
+        await let_run()
+        assert [session.login_by for session in stage.router.active] == ["mac"]
+
+
+async def test_bindings_pass_or_cut_a_device() -> None:
+    """A blocked binding cuts a session at once and hides the device from login; a bypassed one needs none."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        binding = "/ip/hotspot/ip-binding"
+        await command(stage, f"{binding}/add", f"=mac-address={MAC}", "=type=blocked")
+        assert not stage.router.is_online(MAC)
+        assert await log_in(stage) == f"unknown host IP {IP}"
+        await command(stage, f"{binding}/set", "=.id=*1", "=type=bypassed")
+        assert stage.router.is_online(MAC)
+        assert not stage.router.active
+        await command(stage, f"{binding}/remove", "=.id=*1")
+        assert not stage.router.is_online(MAC)
+
+
+async def test_the_walled_garden_lets_chosen_packets_through() -> None:
+    """Before a login a device reaches what the garden accepts, and nothing else; order decides."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        portal = Destination("10.5.50.2", 8080)
+        assert not stage.router.may_reach(MAC, portal)
+        garden = "/ip/hotspot/walled-garden/ip"
+        await command(
+            stage, f"{garden}/add", "=action=accept", "=dst-address=10.5.50.2", "=dst-port=8080", "=protocol=tcp"
+        )
+        assert stage.router.may_reach(MAC, portal)
+        assert not stage.router.may_reach(MAC, Destination("10.5.50.2", 22))
+        assert not stage.router.may_reach(MAC, Destination("10.5.50.2", 8080, "udp"))
+        await command(stage, f"{garden}/add", "=action=reject", "=dst-address=10.5.50.0/24", "=place-before=*1")
+        assert not stage.router.may_reach(MAC, portal)
+        pages = "/ip/hotspot/walled-garden"
+        await command(stage, f"{pages}/add", "=dst-host=*.example.com")
+        assert stage.router.may_reach(MAC, Destination("pay.example.com", 80))
+        assert not stage.router.may_reach(MAC, Destination("example.org", 80))
+        assert (await rows(stage, pages))[0]["hits"] == "1"
+
+
+async def test_a_reboot_forgets_who_was_there() -> None:
+    """Connections die, the port is closed, then users are there still and hosts and sessions are not."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        first_id = stage.router.active[0].session_id
+        client = await stage.raw()
+        port = stage.router.api_port
+        await stage.clock.advance(600)
+        await stage.router.reboot(down_seconds=40)
+        assert await client.at_end()
+        with pytest.raises(ConnectionRefusedError):
+            await stage.raw()
+        await stage.clock.advance(40)
+        await stage.router.until_up()
+        assert stage.router.api_port == port
+        assert await rows(stage, "/ip/hotspot/host") == []
+        assert [row["date"] for row in await rows(stage, "/system/clock")] == ["1970-01-02"]
+        assert stage.router.users[-1]["uptime"] == "0s"
+        assert await log_in(stage) == f"unknown host IP {IP}"
+        stage.router.traffic(MAC, 10, 10)
+        assert await log_in(stage) is None
+        assert (first_id[:3], stage.router.active[0].session_id[:3]) == ("800", "801")
+        await stage.clock.advance(20)
+        assert [row["date"] for row in await rows(stage, "/system/clock")] == ["2026-11-21"]
+
+
+async def test_power_may_go_again_while_it_boots() -> None:
+    """A second power cut during the boot starts the boot anew, and the router comes up once."""
+    async with mikrotik_stage() as stage:
+        await stage.router.reboot(down_seconds=40)
+        await stage.clock.advance(30)
+        await stage.router.reboot(down_seconds=40)
+        await stage.clock.advance(30)
+        with pytest.raises(ConnectionRefusedError):
+            await stage.raw()
+        await stage.router.unreachable()
+        await stage.clock.advance(10)
+        await stage.router.until_up()
+        with pytest.raises(ConnectionRefusedError):
+            await stage.raw()
+        await stage.router.reachable()
+        await stage.router.reachable()
+        assert len(await rows(stage, "/user/active")) == 1
+
+
+async def test_devices_may_reappear_by_themselves() -> None:
+    """With that option, connected devices are heard again some seconds after the boot."""
+    async with mikrotik_stage(MikrotikOptions(reappear_seconds=15)) as stage:
+        stage.router.connect_device(MAC, IP)
+        await stage.router.reboot(down_seconds=30)
+        await stage.clock.advance(44)
+        assert await rows(stage, "/ip/hotspot/host") == []
+        await stage.clock.advance(1)
+        assert [row["mac-address"] for row in await rows(stage, "/ip/hotspot/host")] == [MAC]
+
+
+async def test_a_wipe_leaves_a_factory_hotspot() -> None:
+    """Users, profiles, bindings, rules and sessions are gone; the API user and the devices are not."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await command(stage, f"{USER}/profile/add", "=name=gold")
+        await command(stage, f"{USER}/profile/set", "=.id=default", "=shared-users=5")
+        await command(stage, "/ip/hotspot/ip-binding/add", f"=mac-address={OTHER_MAC}", "=type=blocked")
+        await command(stage, "/ip/hotspot/walled-garden/ip/add", "=dst-port=80")
+        await add_user(stage)
+        await log_in(stage)
+        stage.router.wipe()
+        assert [row["name"] for row in stage.router.users] == ["default-trial"]
+        (profile,) = await rows(stage, f"{USER}/profile")
+        assert (profile["name"], profile["shared-users"]) == ("default", "1")
+        for menu in ("/ip/hotspot/ip-binding", "/ip/hotspot/walled-garden/ip", ACTIVE):
+            assert await rows(stage, menu) == []
+        assert [row["mac-address"] for row in await rows(stage, "/ip/hotspot/host")] == [MAC]
+
+
+async def test_an_outage_closes_the_door_only() -> None:
+    """While the link is gone nobody gets in, and sessions go on; then the same port answers."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        async with stage.router.outage():
+            with pytest.raises(ConnectionRefusedError):
+                await stage.raw()
+            assert stage.router.is_online(MAC)
+        assert len(await rows(stage, ACTIVE)) == 1
+
+
+async def test_a_device_that_changes_its_address_is_a_new_host() -> None:
+    """A host under another address starts over: its session is ended."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        stage.router.connect_device(MAC, OTHER_IP)
+        assert not stage.router.is_online(MAC)
+        assert [row["address"] for row in await rows(stage, "/ip/hotspot/host")] == [OTHER_IP]
+
+
+async def test_forgetting_a_host_ends_its_session() -> None:
+    """Removing a host logs it out; it comes back with its next packet."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        await command(stage, "/ip/hotspot/host/remove", "=.id=*1")
+        assert not stage.router.active
+        assert (await command(stage, "/ip/hotspot/host/remove", "=.id=*1"))[0] == ("!trap", "=message=no such item")
+        stage.router.traffic(MAC)
+        assert len(await rows(stage, "/ip/hotspot/host")) == 1
+
+
+async def test_log_in_as_a_browser_would() -> None:
+    """The lab can post the form for a device; refusals come as the hotspot words them."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        with pytest.raises(TrapError, match="invalid username or password"):
+            await stage.router.log_in(MAC, "kofi", "x")
+        await stage.router.log_in(MAC, "kofi", "7731")
+        assert stage.router.is_online(MAC)
