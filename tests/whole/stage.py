@@ -221,18 +221,17 @@ class Stage:
             self._running.result()
 
     async def _start_process(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "easyisp_edge",
-            "run",
-            "--config",
-            str(self.folder),
-            "--log-level",
-            "info",
-            env={**os.environ, "PYTHONWARNINGS": "error"},
-            stderr=(self.folder / "daemon.log").open("ab"),
-        )
+        with (self.folder / "daemon.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "easyisp_edge",
+                "run",
+                "--config",
+                str(self.folder),
+                env={**os.environ, "PYTHONWARNINGS": "error"},
+                stderr=log,
+            )
         await self.until(self._answers, seconds=20, what="the portal's door")
 
     async def _answers(self) -> bool:
