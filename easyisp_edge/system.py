@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import secrets
 import socket
@@ -12,12 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easyisp_edge.errors import EdgeError
 from easyisp_edge.machine import ClockState, UdpAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
+BOOT_ID_VARIABLE = "EASYISP_EDGE_BOOT_ID"
+# Holds the burst of a router restart: a thousand devices at about 250 octets each and their overhead.
+RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _CLOCK_SET_MARKS = (Path("/run/systemd/timesync/synchronized"), Path("/run/chrony/synchronized"))
 
 
@@ -40,10 +46,17 @@ class SystemClock:
 
 
 class SystemTime:
-    """The machine's raw time."""
+    """The machine's raw time.
 
-    def __init__(self) -> None:
-        self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    Args:
+        environ: May hold the boot id; ours where left out.
+
+    Raises:
+        EdgeError: The boot id cannot be told.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self.boot_id = _boot_id(os.environ if environ is None else environ)
 
     def wall(self) -> datetime:
         """The wall clock, aware UTC."""
@@ -55,11 +68,34 @@ class SystemTime:
 
     def synchronised(self) -> bool:
         """Whether systemd-timesyncd or chrony has set the clock since boot."""
-        return any(mark.exists() for mark in _CLOCK_SET_MARKS)
+        return any(_exists(mark) for mark in _CLOCK_SET_MARKS)
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+def _boot_id(environ: Mapping[str, str]) -> str:
+    """The boot id, from the service manager or the kernel; they spell it with and without dashes.
+
+    Source: random(4), systemd.unit(5) (specifier %b).
+    """
+    try:
+        boot_id = environ.get(BOOT_ID_VARIABLE) or _BOOT_ID_FILE.read_text(encoding="ascii")
+    except OSError as error:
+        raise EdgeError(
+            "machine.boot_id",
+            f"{_BOOT_ID_FILE} cannot be read. A service that must not see it needs Environment={BOOT_ID_VARIABLE}=%b.",
+        ) from error
+    return boot_id.strip().replace("-", "")
+
+
+def _exists(mark: Path) -> bool:
+    try:
+        mark.stat()
+    except OSError:  # also where the folder is closed to us, as chrony's is
+        return False
+    return True
 
 
 class SystemRandomness:
@@ -79,8 +115,9 @@ class SocketUdpEndpoint:
 
     def __init__(self, bound: socket.socket) -> None:
         bound.settimeout(0)
-        # Holds the burst of a router restart: a thousand devices at about 250 octets each and their overhead.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        # One that systemd made larger than the kernel would let us must not be made smaller by asking.
+        if bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < RECEIVE_BUFFER_OCTETS:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_OCTETS)
         self._socket = bound
         self._watching = False
 
