@@ -3,7 +3,9 @@
 (function () {
   "use strict";
 
-  var EAGER_MS = 2000;
+  // The PIN, the router and the page's next look must fit into two seconds together.
+  var EAGER_MS = 1000;
+  var CONNECTING_MS = 500;
   var STEADY_MS = 5000;
   var IDLE_MS = 15000;
   var EAGER_FOR_MS = 60000;
@@ -32,7 +34,10 @@
       if (step === "online") {
         return IDLE_MS;
       }
-      return Date.now() - startedAt < EAGER_FOR_MS ? EAGER_MS : STEADY_MS;
+      if (Date.now() - startedAt >= EAGER_FOR_MS) {
+        return STEADY_MS;
+      }
+      return step === "connecting" ? CONNECTING_MS : EAGER_MS;
     }
 
     function showSilence(silent) {

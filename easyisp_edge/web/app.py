@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from easyisp_edge.web.daraja_callbacks import DarajaCallbacks, callback_error
 from easyisp_edge.web.errors import answer_errors
@@ -22,7 +24,23 @@ if TYPE_CHECKING:
     from easyisp_edge.web.portal import Portal
 
 
-def portal_app(portal: Portal) -> tuple[web.Application, PortalPages]:
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether it is more than a request that was no HTTP: anybody can send those, to fill the log's disk."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+_connections = logging.getLogger("easyisp_edge.web.connections")
+_connections.addFilter(_worth_a_line)
+# Nobody who calls us compresses what he sends; unpacking it would only serve those who send bombs.
+_CONNECTIONS = {"logger": _connections, "auto_decompress": False}
+
+
+def _app(say: Callable[[web.Request, int, EdgeError], web.Response]) -> web.Application:
+    return web.Application(middlewares=[answer_errors(say)], client_max_size=BODY_OCTETS_MAX, handler_args=_CONNECTIONS)
+
+
+def portal_app(portal: Portal) -> web.Application:
     """The customers' door."""
     pages, api = PortalPages(portal), PortalApi(portal)
 
@@ -30,21 +48,21 @@ def portal_app(portal: Portal) -> tuple[web.Application, PortalPages]:
         speaks_json = request.path.startswith("/api/")
         return api.error(request, status, error) if speaks_json else pages.error(request, status, error)
 
-    app = web.Application(middlewares=[answer_errors(say)], client_max_size=BODY_OCTETS_MAX)
+    app = _app(say)
     app.add_routes(pages.routes() + api.routes() + DarajaCallbacks(portal.settlement).bare_routes())
-    return app, pages
+    return app
 
 
 def callbacks_app(settlement: SettlementService) -> web.Application:
     """M-Pesa's door."""
     callbacks = DarajaCallbacks(settlement)
-    app = web.Application(middlewares=[answer_errors(callback_error)], client_max_size=BODY_OCTETS_MAX)
+    app = _app(callback_error)
     app.add_routes(callbacks.secret_routes() + callbacks.bare_routes())
     return app
 
 
 def admin_app(facts: Callable[[], Mapping[str, Any]]) -> web.Application:
     """The owner's door."""
-    app = web.Application(middlewares=[answer_errors(callback_error)], client_max_size=BODY_OCTETS_MAX)
+    app = _app(callback_error)
     app.add_routes(Health(facts).routes())
     return app

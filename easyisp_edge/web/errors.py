@@ -54,7 +54,10 @@ def answer_errors(
         except web.HTTPException as error:
             if error.status < 400:  # noqa: PLR2004 - a redirect is no failure
                 raise
-            return answer(request, error.status, EdgeError("request.invalid", error.reason))
+            told = answer(request, error.status, EdgeError("request.invalid", error.reason))
+            if "Allow" in error.headers:  # RFC 9110, section 15.5.6: with 405 come the methods there are
+                told.headers["Allow"] = error.headers["Allow"]
+            return told
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             return answer(request, 500, UNFORESEEN)

@@ -43,6 +43,8 @@ _REFRESH_ONLINE_SECONDS = 60
 # The least contrast of text. Source: WCAG 2.2, success criterion 1.4.3.
 _CONTRAST_MIN = 4.5
 _NO_BREAK = "\u00a0"
+_NO_BREAK_HYPHEN = "\u2011"
+_PHONE_SHOWN = re.compile(r"\b(0[0-9]{3}) ([0-9]{3}) ([0-9]{3})\b", re.ASCII)
 _WHITE = (255, 255, 255)
 _BLACK = (0, 0, 0)
 # What links and edges stand on, in light and in dark mode: the least favourable of page and card.
@@ -387,6 +389,7 @@ def _read(path: Path) -> str:
 def _environment(folder: Path, texts: Texts) -> Environment:
     sources = {path.name: _unindented(_read(path)) for path in sorted(folder.glob("*.html"))}
     environment = Environment(loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["unbroken"] = _unbroken
     for key in _TEXTS_CHOSEN:
         if not texts.has(key):
             raise InvalidError("portal.text", f"There is no text {key}.")
@@ -409,6 +412,12 @@ def _texts_used(template: nodes.Template) -> Iterator[tuple[str, frozenset[str]]
     for call in template.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.node.name == "t":
             yield call.args[0].as_const(), frozenset(value.key for value in call.kwargs)
+
+
+def _unbroken(text: str) -> str:
+    """The text with `M-Pesa` and phone numbers each kept on one line; small screens break lines often."""
+    text = text.replace("M-Pesa", f"M{_NO_BREAK_HYPHEN}Pesa")
+    return _PHONE_SHOWN.sub(rf"\1{_NO_BREAK}\2{_NO_BREAK}\3", text)
 
 
 def _unindented(source: str) -> str:

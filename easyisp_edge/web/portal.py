@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from easyisp_edge.web.pages import Offer, Shop
@@ -10,6 +10,7 @@ from easyisp_edge.web.visits import visit_of
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from multidict import CIMultiDict
 
     from easyisp_edge.config import Tenant
     from easyisp_edge.domain.packages import Package
@@ -32,6 +33,24 @@ _KBPS_PER_MBPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyMade:
+    """Answers made once for everybody, until the configuration changes.
+
+    Args:
+        bodies: By route, tenant, router and language; in pieces, between which a device's token goes.
+        headers: Of pages, by tenant.
+    """
+
+    bodies: dict[tuple[str, ...], list[bytes]] = field(default_factory=dict)
+    headers: dict[str, CIMultiDict[str]] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Make them anew."""
+        self.bodies.clear()
+        self.headers.clear()
+
+
+@dataclass(frozen=True, slots=True)
 class Portal:
     """The parts behind the customers' door.
 
@@ -47,6 +66,7 @@ class Portal:
         standing: Where a customer stands.
         pages: The pages.
         texts: The words.
+        ready_made: What need not be made for each request.
     """
 
     site: Site
@@ -60,6 +80,7 @@ class Portal:
     standing: StandingService
     pages: Pages
     texts: Texts
+    ready_made: ReadyMade = field(default_factory=ReadyMade)
 
     def visit(self, request: web.Request) -> Visit:
         """Whose page a request is for, and by which device."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from easyisp_edge.config import SubType
 from easyisp_edge.domain.packages import Service
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     from easyisp_edge.services.standing import Standing
 
 # The hotspot's own pages, on the router's address, call this too. There are no cookies to protect.
-_HEADERS = {
-    "Content-Type": "application/json; charset=utf-8",
-    "Cache-Control": "no-store",
-    "Access-Control-Allow-Origin": "*",
-    "X-Content-Type-Options": "nosniff",
-}
-_PREFLIGHT = _HEADERS | {
+_HEADERS = CIMultiDict(
+    {
+        "Content-Type": "application/json; charset=utf-8",
+        "Cache-Control": "no-store",
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+_PREFLIGHT = {
+    **_HEADERS,
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Content-Type",
     "Access-Control-Max-Age": "600",
@@ -47,11 +51,17 @@ _STATUS = {
     PurchaseState.EXPIRED: "expired",
 }
 _SHORTCODE_SHOWN = 2
+# What our own words for a field are called in the JSON.
+_FIELD_NAMES = {"mac": "macAddress", "key": "purchaseId"}
 
 
 def answer(content: dict[str, Any], status: int = 200) -> web.Response:
     """A JSON answer."""
-    return web.Response(body=json.dumps(content).encode(), status=status, headers=_HEADERS)
+    return web.Response(body=_json(content), status=status, headers=_HEADERS)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,7 @@ class PortalApi:
         message = self.portal.say(error, self.portal.language(request))
         content: dict[str, Any] = {"success": False, "code": error.code, "message": message, "error": message}
         if isinstance(error, InvalidError) and error.field:
-            content["field"] = error.field
+            content["field"] = _FIELD_NAMES.get(error.field, error.field)
         return answer(content | dict(error.values), status)
 
     async def preflight(self, _request: web.Request) -> web.Response:
@@ -87,10 +97,13 @@ class PortalApi:
 
     async def packages(self, request: web.Request) -> web.Response:
         """Active hotspot packages, cheapest first."""
-        visit = self.portal.visit(request)
-        offers = self.portal.shelf.offers(visit.tenant.id, None if visit.router is None else visit.router.id)
-        language = self.portal.language(request)
-        return answer({"packages": [self._package(package, language) for package in offers]})
+        visit, language = self.portal.visit(request), self.portal.language(request)
+        router_id = None if visit.router is None else visit.router.id
+        made, key = self.portal.ready_made.bodies, ("packages", visit.tenant.id, router_id or "", language)
+        if key not in made:
+            offers = self.portal.shelf.offers(visit.tenant.id, router_id)
+            made[key] = [_json({"packages": [self._package(package, language) for package in offers]})]
+        return web.Response(body=made[key][0], headers=_HEADERS)
 
     async def tenant(self, request: web.Request) -> web.Response:
         """Whose hotspot it is."""

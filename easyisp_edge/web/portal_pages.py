@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 # Stands in a page made once for all devices; of letters a device token may have, and longer than any.
 _ANY_DEVICE = "DEVICE" + "-" * 4 + "TOKEN"
+
+# A name or address and a port; what is more than that would go on into the login form.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 
 _PHASES: dict[Step, Phase] = {
     Step.PROMPTED: "prompted",
@@ -53,8 +58,6 @@ class PortalPages:
     """Handlers of the HTML routes."""
 
     portal: Portal
-    _ready_made: dict[tuple[str, str | None, str], bytes] = field(default_factory=dict)
-    _headers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def routes(self) -> list[web.RouteDef]:
         """The routes."""
@@ -66,11 +69,6 @@ class PortalPages:
             web.get("/p/{purchase_id}", self.purchase),
             *static,
         ]
-
-    def forget_ready_made(self) -> None:
-        """Make the pages anew: what they say has changed."""
-        self._ready_made.clear()
-        self._headers.clear()
 
     async def start(self, request: web.Request) -> web.Response:
         """Where the device stands; packages, where it has nothing under way."""
@@ -91,7 +89,7 @@ class PortalPages:
         visit, language = self.portal.visit(request), self.portal.language(request)
         package_id = needed_text(request.query, "package", most=64)
         try:
-            package = self.portal.shelf.version(visit.tenant.id, package_id).package
+            package = self.portal.shelf.version(visit.tenant.id, package_id, visit.device.router_id).package
         except NotFoundError as error:
             return self._choose_again(visit, language, error)
         return self._page(visit.tenant, self._phone(visit, language, package))
@@ -103,7 +101,7 @@ class PortalPages:
         language = self.portal.language(request, form.get("lang"))
         package_id, phone = needed_text(form, "package", most=64), form.get("phone", "")[:40]
         try:
-            package = self.portal.shelf.version(visit.tenant.id, package_id).package
+            package = self.portal.shelf.version(visit.tenant.id, package_id, visit.device.router_id).package
         except NotFoundError as error:
             return self._choose_again(visit, language, error)
         try:
@@ -164,11 +162,11 @@ class PortalPages:
         return self._page(tenant, page, status=status)
 
     def _choose(self, visit: Visit, language: str) -> bytes:
-        router_id = None if visit.router is None else visit.router.id
-        key = (visit.tenant.id, router_id, language)
-        if key not in self._ready_made:
-            self._ready_made[key] = self._make_choose(visit, language, _ANY_DEVICE)
-        return self._ready_made[key].replace(_ANY_DEVICE.encode(), visit.device.token.encode())
+        router_id = "" if visit.router is None else visit.router.id
+        made, key = self.portal.ready_made.bodies, ("choose", visit.tenant.id, router_id, language)
+        if key not in made:
+            made[key] = self._make_choose(visit, language, _ANY_DEVICE).split(_ANY_DEVICE.encode())
+        return visit.device.token.encode().join(made[key])
 
     def _make_choose(self, visit: Visit, language: str, device: str, notice: str | None = None) -> bytes:
         shop, tenant_id = self.portal.shop(visit.tenant), visit.tenant.id
@@ -254,21 +252,25 @@ class PortalPages:
     def _page(self, tenant: Tenant, page: bytes, *, status: int = 200) -> web.Response:
         return web.Response(body=page, status=status, headers=self._headers_for(tenant))
 
-    def _headers_for(self, tenant: Tenant) -> dict[str, str]:
-        if tenant.id not in self._headers:
-            targets = [str(r.login_url) for r in self.portal.site.config.routers if r.login_url is not None]
-            self._headers[tenant.id] = {
+    def _headers_for(self, tenant: Tenant) -> CIMultiDict[str]:
+        made = self.portal.ready_made.headers
+        if tenant.id not in made:
+            targets = [router.login_url for router in self.portal.site.config.routers if router.login_url is not None]
+            headers = {
                 "Content-Type": "text/html; charset=utf-8",
                 "Content-Security-Policy": self.portal.pages.csp(self.portal.shop(tenant), targets),
                 "Cache-Control": "no-store",
                 "Referrer-Policy": "no-referrer",
                 "X-Content-Type-Options": "nosniff",
             }
-        return self._headers[tenant.id]
+            made[tenant.id] = CIMultiDict(headers)
+        return made[tenant.id]
 
     def _see_other(self, location: str) -> web.Response:
         return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
 
 
 def _origin(request: web.Request) -> str:
+    if _HOST.fullmatch(request.host) is None:
+        raise InvalidError("request.invalid", "The Host header names no host.")
     return f"{request.scheme}://{request.host}"

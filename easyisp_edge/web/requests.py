@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 
+from aiohttp import web
+
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from aiohttp import web
 
 BODY_OCTETS_MAX = 16 * 1024
 _DEPTH_MAX = 16
@@ -47,13 +47,16 @@ async def read_body(request: web.Request) -> bytes:
     """A request's body, at most `BODY_OCTETS_MAX`.
 
     Raises:
-        InvalidError: It is longer.
+        InvalidError: It is longer, or breaks off.
     """
     if (request.content_length or 0) > BODY_OCTETS_MAX:
         raise InvalidError("request.too_large", f"The request is longer than {BODY_OCTETS_MAX} octets.")
-    body = await request.content.read(BODY_OCTETS_MAX + 1)
-    while len(body) <= BODY_OCTETS_MAX and not request.content.at_eof():
-        body += await request.content.read(BODY_OCTETS_MAX + 1 - len(body))
+    body = b""
+    try:
+        while len(body) <= BODY_OCTETS_MAX and not request.content.at_eof():
+            body += await request.content.read(BODY_OCTETS_MAX + 1 - len(body))
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidError("request.cut_short", "The request broke off before its end.") from error
     if len(body) > BODY_OCTETS_MAX:
         raise InvalidError("request.too_large", f"The request is longer than {BODY_OCTETS_MAX} octets.")
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from datetime import timedelta, timezone
@@ -76,9 +77,8 @@ class Texts:
 
         Source: RFC 9110, section 12.5.4.
         """
-        wanted = (accept_language or "")[:_ACCEPT_LANGUAGE_CHARACTERS_MAX].split(",")
-        ranked = sorted(filter(None, map(_preference, wanted)), key=lambda found: -found[1])
-        known = (language for language, weight in ranked if weight > 0 and language in self._by_language)
+        wanted = _preferred((accept_language or "")[:_ACCEPT_LANGUAGE_CHARACTERS_MAX])
+        known = (language for language in wanted if language in self._by_language)
         return next(known, default if default in self._by_language else self._default)
 
     def duration(self, language: str, seconds: float) -> str:
@@ -154,6 +154,12 @@ def _flat(table: Mapping[str, Any], file: str, prefix: str = "") -> Iterator[tup
 
 def _placeholders(text: str) -> frozenset[str]:
     return frozenset(_PLACEHOLDER.findall(text))
+
+
+@functools.lru_cache(maxsize=256)  # a site's phones send a handful of different headers
+def _preferred(accept_language: str) -> tuple[str, ...]:
+    ranked = sorted(filter(None, map(_preference, accept_language.split(","))), key=lambda found: -found[1])
+    return tuple(language for language, weight in ranked if weight > 0)
 
 
 def _preference(part: str) -> tuple[str, float] | None:

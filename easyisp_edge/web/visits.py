@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import functools
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,8 +36,7 @@ class Device:
         """For links and forms: no secret, only short."""
         if self.mac is None and self.router_id is None:
             return ""
-        plain = f"{self.mac or ''}|{self.router_id or ''}"
-        return base64.urlsafe_b64encode(plain.encode()).rstrip(b"=").decode()
+        return _token(str(self.mac or ""), self.router_id or "")
 
     @classmethod
     def from_token(cls, token: str) -> Device:
@@ -49,11 +48,19 @@ class Device:
         if not token:
             return cls()
         try:
-            padded = token[:_TOKEN_LENGTH_MAX] + "=" * (-len(token[:_TOKEN_LENGTH_MAX]) % 4)
+            padded = token[:_TOKEN_LENGTH_MAX] + "=" * (-len(token) % 4)
             mac, _, router_id = base64.urlsafe_b64decode(padded.encode("ascii")).decode().partition("|")
-        except (ValueError, binascii.Error) as error:
+            device = cls(MacAddress.parse(mac) if mac else None, router_id or None)
+        except (ValueError, InvalidError) as error:
             raise InvalidError("request.invalid", "The link is damaged; open the page again.", field="d") from error
-        return cls(MacAddress.parse(mac) if mac else None, router_id or None)
+        if device.token != token:  # the decoder passes over what is no letter of its own
+            raise InvalidError("request.invalid", "The link is damaged; open the page again.", field="d")
+        return device
+
+
+@functools.lru_cache(maxsize=4096)  # the devices of a site come again and again
+def _token(mac: str, router_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{mac}|{router_id}".encode()).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +80,7 @@ def visit_of(config: Config, query: Mapping[str, str], source: str | None) -> Vi
         NotFoundError: With several tenants, it cannot be told whose page is asked for.
     """
     device = Device.from_token(query["d"]) if query.get("d") else _handed_over(query)
-    router = _router_of_source(config, source) or _router_named(config, device.router_id)
+    router = _router_of_source(config, source) or _router_named(config, device.router_id) or _only_router(config)
     tenant = tenant_of(config, router, query.get("tenantId"))
     return Visit(tenant, router, Device(device.mac, None if router is None else router.id))
 
@@ -114,6 +121,11 @@ def _router_named(config: Config, router_id: str | None) -> Router | None:
     if router_id is None:
         return None
     return next((router for router in config.routers if router.id == router_id), None)
+
+
+def _only_router(config: Config) -> Router | None:
+    """Where there is one router, whoever opens a page is behind it, whatever the hand-over left out."""
+    return config.routers[0] if len(config.routers) == 1 else None
 
 
 def _router_of_source(config: Config, source: str | None) -> Router | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
@@ -15,7 +17,7 @@ from tests.whole.stage import MAC, PHONE, Stage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, ConsoleMessage, Page, Request
+    from playwright.async_api import ConsoleMessage, Page, Request
 
     from easyisp_edge.lab.mikrotik import MikrotikOptions
 
@@ -30,6 +32,7 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _PATIENCE_MS = 10_000
+_TAP_SECONDS = 0.1
 
 
 @dataclass
@@ -93,6 +96,7 @@ class Customer:
     hosts: set[str] = field(default_factory=set)
     other_hosts: set[str] = field(default_factory=set)
     complaints: list[str] = field(default_factory=list)
+    posts: int = 0
 
     def __post_init__(self) -> None:
         self._watch(self.page)
@@ -104,18 +108,20 @@ class Customer:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _asked(self, request: Request) -> None:
+        self.posts += request.method == "POST"
         if not request.url.startswith("data:"):
             self.hosts.add(urlsplit(request.url).netloc)
 
     def _said(self, line: ConsoleMessage) -> None:
-        if line.type in {"error", "warning"}:
+        # A form that comes back with what was wrong in it comes with 400 or 409, which the browser notes down.
+        refused = line.location["url"].endswith("/buy") and re.search(r"status of (400|409) ", line.text)
+        if line.type in {"error", "warning"} and not refused:
             self.complaints.append(f"{line.text} ({line.location})")
 
     async def another_tab(self) -> Customer:
         """The same device's next tab; what it complains of counts here."""
         page = await self.page.context.new_page()
-        tab = Customer(self.stage, page, self.language, self.hosts, self.other_hosts, self.complaints)
-        return tab
+        return Customer(self.stage, page, self.language, self.hosts, self.other_hosts, self.complaints)
 
     async def open(self, mac: str = MAC) -> None:
         """Open the page the router sends the device to."""
@@ -129,11 +135,19 @@ class Customer:
         await self.page.locator("#phone").wait_for()
         await self.arrived()
 
-    async def give_number(self, phone: str = PHONE, *, taps: int = 1) -> None:
+    async def give_number(self, phone: str = PHONE) -> None:
         """Type the number and tap the button."""
         await self.page.fill("#phone", phone)
-        await self.page.locator("form button").click(click_count=taps)
+        await self.page.locator("form button").click()
         await self.arrived()
+
+    async def tap_again_and_again(self, selector: str) -> None:
+        """Tap three times, too slowly for the browser to take it for one tap."""
+        box = await self.page.locator(selector).bounding_box()
+        assert box is not None
+        for _ in range(3):
+            await self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            await asyncio.sleep(_TAP_SECONDS)
 
     async def order(self, mac: str = MAC, package: str = "1 hour", phone: str = PHONE) -> None:
         """From the first page to waiting for the PIN."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 
-from easyisp_edge.commands.running import real_machine
+from easyisp_edge.commands.running import real_surroundings
 from easyisp_edge.config import load_config
 from easyisp_edge.daemon import Daemon
 from easyisp_edge.lab.daraja import DarajaLab, DarajaOptions
@@ -211,7 +211,7 @@ class Stage:
         await self._process.wait()
 
     async def _start_here(self) -> None:
-        machine = replace(real_machine({}), time=self.time)
+        machine = replace(real_surroundings({}), time=self.time)
         self.daemon = Daemon(load_config(self.folder, {}), machine)
         self._running = asyncio.create_task(self.daemon.run())
         ready = asyncio.create_task(self.daemon.ready.wait())

@@ -9,6 +9,7 @@ import pytest
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.lab.daraja import Behaviour, CallbackHandling, DarajaOptions
+from easyisp_edge.lab.mikrotik import Fault, FaultKind
 from tests.whole.stage import MAC, Stage
 
 if TYPE_CHECKING:
@@ -95,3 +96,32 @@ async def test_acknowledged_is_committed(tmp_path: Path) -> None:
             assert await stage.count("payments") == 1
         await stage.start_daemon()
         await settled_once(stage)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("/ip/hotspot/user/profile/add", FaultKind.HANG),
+        ("/ip/hotspot/user/profile/add", FaultKind.HANG_AFTER),
+        ("/ip/hotspot/user/add", FaultKind.HANG),
+        ("/ip/hotspot/user/add", FaultKind.HANG_AFTER),
+        ("/ip/hotspot/active/login", FaultKind.HANG),
+        ("/ip/hotspot/active/login", FaultKind.HANG_AFTER),
+    ],
+)
+async def test_killed_at_each_step_on_the_router(tmp_path: Path, command: str, kind: FaultKind) -> None:
+    """Killed before and after each command of provisioning took effect: no duplicate, the device on."""
+    async with Stage(tmp_path, as_process=True) as stage:
+        stage.router.faults.add(Fault(kind, command))
+        await stage.buy()
+        await stage.pay()
+        await stage.until(
+            lambda: any(words[0] == command for words in stage.router.commands_seen), seconds=5, what=command
+        )
+        await stage.kill_daemon()
+        stage.router.faults.clear()
+        await stage.start_daemon()
+        await settled_once(stage)
+        ours = [user for user in stage.router.users if user.get("comment", "").startswith("edge:")]
+        assert len(ours) == 1
+        assert stage.router.is_online(MAC)

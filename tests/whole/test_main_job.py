@@ -8,7 +8,7 @@ import pytest
 
 from easyisp_edge.lab.daraja import Behaviour, CallbackHandling, DarajaOptions
 from easyisp_edge.lab.mikrotik import TrapError
-from tests.whole.stage import MAC, PHONE, Stage
+from tests.whole.stage import MAC, PACKAGES, PHONE, ROUTERS, Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ async def test_expiry_puts_the_device_off(tmp_path: Path, mode: str) -> None:
         await stage.until_online()
         status = await stage.until_status(purchase_id, "completed")
         stage.time.move(3600)
-        stage.daemon.access.ended.ring()
+        stage.daemon.parts.access.ended.ring()
         await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the device off")
         with pytest.raises(TrapError):
             await stage.router.log_in(MAC, status["username"], status["password"])
@@ -107,7 +107,7 @@ async def test_more_time_follows_what_runs(tmp_path: Path) -> None:
         assert 24 * 3600 < status["secondsLeft"] <= 25 * 3600
         first_user = stage.router.active[0].user
         stage.time.move(3600)
-        stage.daemon.access.ended.ring()
+        stage.daemon.parts.access.ended.ring()
         await stage.until(
             lambda: [device.user for device in stage.router.active] not in ([], [first_user]),
             seconds=5,
@@ -118,3 +118,16 @@ async def test_more_time_follows_what_runs(tmp_path: Path) -> None:
 
 def _hidden(page: str, *names: str) -> dict[str, str]:
     return {name: page.partition(f'name="{name}" value="')[2].partition('"')[0] for name in names}
+
+
+async def test_a_package_of_another_router_is_not_sold_here(tmp_path: Path) -> None:
+    """A package valid behind one router only is neither shown nor sold behind another."""
+    packages = PACKAGES + '[[package]]\nid = "annexe"\nname = "Annexe"\nprice = 5\nduration = "1h"\nspeed = "1M"\n'
+    routers = ROUTERS + ROUTERS.replace('id = "main"', 'id = "annexe"').replace('"127.0.0.1"', '"127.0.0.9"', 1)
+    files = {"packages.toml": packages + 'routers = ["annexe"]\n', "routers.toml": routers}
+    async with Stage(tmp_path, files=files) as stage:
+        refused = await stage.initiate(expect=404, packageId="annexe", nasIp="127.0.0.1")
+        assert refused["code"] == "purchase.package_closed"
+        assert (await stage.initiate(packageId="annexe", nasIp="127.0.0.9"))["success"]
+        status, _ = await stage.get("/buy", package="annexe", mac=MAC, router="main")
+        assert status == 404

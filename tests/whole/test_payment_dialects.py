@@ -91,7 +91,7 @@ async def test_a_push_without_an_answer_in_time_leaves_the_page_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While Daraja says nothing at all, the customer has a page; a payment meanwhile grants."""
-    monkeypatch.setattr("easyisp_edge.daemon.PUSHES_FINISH_SECONDS", 0.5)
+    monkeypatch.setattr("easyisp_edge.daemon.life.PUSHES_FINISH_SECONDS", 0.5)
     monkeypatch.setattr("easyisp_edge.services.purchase.ANSWER_WAIT_SECONDS", 1.0)
     options = behaving(Behaviour(fault=Fault.NEVER, goes_through=True))
     async with Stage(tmp_path, daraja_options=options) as stage:
@@ -123,7 +123,7 @@ async def test_a_query_that_does_not_know_yet_fails_nothing(
         for asked in range(1, len(answers) + 2):
             assert (await stage.status(purchase_id))["status"] == "pending"
             stage.time.move(30)
-            stage.daemon.settlement.query_due()
+            stage.daemon.parts.settlement.query_due()
             await stage.until(
                 lambda wanted=asked: stage.daraja.accepted[0].queries >= wanted,  # type: ignore[misc]
                 seconds=15,
@@ -141,7 +141,7 @@ async def test_a_query_that_says_failed_does_not_undo_a_payment(tmp_path: Path) 
         await stage.pay()
         await stage.until_status(purchase_id, "completed")
         stage.time.move(60)
-        stage.daemon.settlement.query_due()
+        stage.daemon.parts.settlement.query_due()
         assert (await stage.status(purchase_id))["status"] == "completed"
 
 
@@ -163,11 +163,11 @@ async def test_a_late_success_is_found_without_callbacks_too(tmp_path: Path) -> 
     async with Stage(tmp_path, daraja_options=options) as stage:
         purchase_id = await stage.buy()
         stage.time.move(60)
-        stage.daemon.settlement.query_due()
+        stage.daemon.parts.settlement.query_due()
         await stage.until_status(purchase_id, "failed", seconds=10)
         stage.daraja.succeed_late(stage.daraja.accepted[0].checkout_request_id)
         stage.time.move(400)
-        stage.daemon.settlement.query_due()
+        stage.daemon.parts.settlement.query_due()
         await stage.until_online(seconds=10)
 
 
@@ -178,7 +178,7 @@ async def test_an_ignored_prompt_expires_and_is_still_honoured(tmp_path: Path) -
         purchase_id = await stage.buy()
         await stage.pay()
         stage.time.move(301)
-        await stage.daemon.settlement.expire_round()
+        await stage.daemon.parts.settlement.expire_round()
         assert (await stage.status(purchase_id))["status"] == "expired"
         _, page = await stage.get(f"/p/{purchase_id}")
         assert "Still waiting for M-Pesa" in page

@@ -68,7 +68,7 @@ async def test_what_is_not_ours_is_never_touched(tmp_path: Path) -> None:
         await stage.pay()
         await stage.until_online()
         stage.time.move(3600)
-        stage.daemon.access.ended.ring()
+        stage.daemon.parts.access.ended.ring()
         await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the paid device off")
         assert stage.router.is_online(OTHER_MAC)
         left = [user["name"] for user in stage.router.users]

@@ -78,6 +78,10 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
     return pages | {f"failed, {reason}": failed(reason, **both, offer=offer) for reason in (*Reason, None)}
 
 
+def unbroken(text: str) -> str:
+    return re.sub(r"(\d) (?=\d)", "\\1\u00a0", text.replace("M-Pesa", "M\u2011Pesa"))
+
+
 @dataclass
 class Read(HTMLParser):
     """A page as a program reads it: its elements, its text, its style sheet."""
@@ -399,6 +403,13 @@ class TestPhone:
         assert {"type": "tel", "inputmode": "tel", "autocomplete": "tel"}.items() <= page.all("input")[-1].items()
         assert "KES 50" in page.text["button"]
 
+    def test_names_and_numbers_are_not_broken_in_two(self) -> None:
+        """A small screen breaks no line within M-Pesa or within a phone number."""
+        said = "Pay by M-Pesa, such as 0712 345 678."
+        page = Read(PAGES.phone(language="en", shop=SHOP, offer=OFFER, device="a", key="k", error=said))
+        assert "M\u2011Pesa" in page.text["button"]
+        assert "Pay by M\u2011Pesa, such as 0712\u00a0345\u00a0678." in page.text["main"]
+
     def test_wrong_number_is_told_at_the_field(self) -> None:
         """What was wrong is said, tied to the field, and the number typed is kept."""
         said = TEXTS.get("en", "errors.phone.unreadable")
@@ -407,7 +418,7 @@ class TestPhone:
         assert number["value"] == "12"
         assert number["aria-invalid"] == "true"
         assert "wrong" in number["aria-describedby"].split()
-        assert said in page.text["main"]
+        assert unbroken(said) in page.text["main"]
 
 
 class TestFollowing:
@@ -426,7 +437,7 @@ class TestFollowing:
         assert "0712\u00a0•••\u00a0678" in page.text["main"]
         assert "Do not pay twice" in page.text["main"]
         assert [element["data-seconds-left"] for element in page.all("b")] == ["50"]
-        assert TEXTS.get("en", "waiting.closing") in Read(waiting("prompted", seconds_waited=61)).text["main"]
+        assert unbroken(TEXTS.get("en", "waiting.closing")) in Read(waiting("prompted", seconds_waited=61)).text["main"]
 
     def test_router_login_form(self) -> None:
         """Where the browser must log itself in, the form holds what the router's login page takes."""
@@ -626,25 +637,25 @@ async def browsing(site: Site) -> AsyncIterator[Page]:
 @pytest.mark.real_part("chromium")
 class TestScript:
     async def test_follows_the_purchase(self) -> None:
-        """The page asks every two seconds, says so when nobody answers, and loads anew when the step changes."""
+        """The page asks every second, says so when nobody answers, and loads anew when the step changes."""
         site = Site(lambda: waiting("prompted"), step="prompted")
         async with browsing(site) as page:
             silent = page.locator("[data-silent]")
-            await page.clock.run_for(1900)
+            await page.clock.run_for(900)
             assert site.polls == 0
             site.reachable = False
             for polls in (1, 2, 3):
                 async with page.expect_response("**/poll*"):
-                    await page.clock.run_for(2000)
+                    await page.clock.run_for(1000)
                 assert site.polls == polls
             await silent.wait_for(state="visible")
             site.reachable = True
             async with page.expect_response("**/poll*"):
-                await page.clock.run_for(2000)
+                await page.clock.run_for(1000)
             await silent.wait_for(state="hidden")
             site.body, site.step = online, "online"
             async with page.expect_navigation():
-                await page.clock.run_for(2000)
+                await page.clock.run_for(1000)
             assert await page.locator("h1").text_content() == "You are online"
 
     async def test_rests_while_nobody_looks(self) -> None:
@@ -668,7 +679,7 @@ class TestScript:
                 await page.clock.run_for(1000)
             assert await page.locator("[data-seconds-left]").text_content() == TEXTS.duration("sw", 57)
             await page.clock.run_for(58_000)
-            assert TEXTS.get("sw", "waiting.closing") in (await page.locator("main").text_content() or "")
+            assert unbroken(TEXTS.get("sw", "waiting.closing")) in (await page.locator("main").text_content() or "")
 
     async def test_long_times_in_the_same_words(self) -> None:
         """Days, hours and minutes are told by the script as by the server."""
