@@ -38,7 +38,7 @@ async def every(
     `work` may return a shorter wait until its next round. `UnavailableError` is waited out with growing
     pauses (a ring cuts one short); any other error passes through and ends the daemon.
     """
-    failures = 0
+    failures, told = 0, ""
     while True:
         pause = seconds
         try:
@@ -47,9 +47,13 @@ async def every(
             failures += 1
             pause = backoff_seconds(failures, randomness, most=backoff_most_seconds)
             pause = max(pause, error.retry_after_seconds or 0.0)
-            log.warning("%s: %s; next try in %.1f s", name, error, pause)
+            # Said when it changes: a router that is away for a week must not fill the disk.
+            log.log(logging.DEBUG if str(error) == told else logging.WARNING, "%s: %s", name, error)
+            told = str(error)
         else:
-            failures = 0
+            if failures:
+                log.info("%s: goes on after %d tries in vain", name, failures)
+            failures, told = 0, ""
             if asked is not None:
                 pause = min(seconds, asked)
         await wake.wait(clock, max(pause, 0.0))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from easyisp_edge.commands.logs import write_logs
-from easyisp_edge.commands.running import real_machine
+from easyisp_edge.commands.running import real_surroundings
 from easyisp_edge.config import load_config
 from easyisp_edge.daemon import Daemon
 from easyisp_edge.lab.daraja import DarajaLab
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from easyisp_edge.daemon import Machine
+    from easyisp_edge.daemon import Surroundings
 
 HOST = "127.0.0.1"
 ROUTER_ID = "demo"
@@ -113,7 +113,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def main(args: argparse.Namespace) -> int:
     """Run until Ctrl-C."""
     write_logs(args.log_level, as_json=False)
-    asyncio.run(_demo("radius" if args.radius else "hotspot-user"))
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C before the daemon is there to be asked to stop
+        asyncio.run(_demo("radius" if args.radius else "hotspot-user"))
     return 0
 
 
@@ -145,7 +146,7 @@ async def _run_daemon(
 ) -> None:
     for name, text in _FILES.items():
         (folder / name).write_text(text.format(**values), encoding="utf-8")
-    daemon = Daemon(load_config(folder, {}), doors.machine())
+    daemon = Daemon(load_config(folder, {}), doors.surroundings())
     loop = asyncio.get_running_loop()
     for ending in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(ending, daemon.stop)
@@ -218,6 +219,7 @@ class _Doors:
 
     def _all(self) -> Iterator[socket.socket | SocketUdpEndpoint]:
         yield from self._listening.values()
+        yield from self._bound.values()
 
     def port(self, name: str) -> int:
         """The port of a door."""
@@ -225,10 +227,10 @@ class _Doors:
             return self._bound[name].address.port
         return int(self._listening[name].getsockname()[1])
 
-    def machine(self) -> Machine:
-        """The real machine, with these sockets."""
+    def surroundings(self) -> Surroundings:
+        """The real ones, with these sockets."""
         return replace(
-            real_machine({}),
+            real_surroundings({}),
             listen=lambda name, _address, _port: self._listening[name],
             bind_udp=lambda name, _address, _port: self._bound[name],
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.commands.check import DEFAULT_FOLDER
 from easyisp_edge.commands.logs import write_logs
-from easyisp_edge.commands.running import real_machine
+from easyisp_edge.commands.running import real_surroundings
 from easyisp_edge.config import ConfigError, load_config
 from easyisp_edge.daemon import Daemon
 from easyisp_edge.errors import EdgeError
@@ -71,7 +71,7 @@ def _leaves(group: BaseException | None) -> Iterator[BaseException]:
 
 
 async def _run(config: Config, folder: Path) -> None:
-    daemon = Daemon(config, real_machine())
+    daemon = Daemon(config, real_surroundings())
     loop = asyncio.get_running_loop()
     for ending in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(ending, daemon.stop)

@@ -1,14 +1,15 @@
-"""The daemon on the real machine."""
+"""The daemon's surroundings on the real machine."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.daraja.exchange import open_http_client
 from easyisp_edge.adapters.routeros.connection import dial
-from easyisp_edge.daemon import Machine
+from easyisp_edge.daemon import Surroundings
 from easyisp_edge.errors import EdgeError
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.system import SocketUdpEndpoint, SystemRandomness, SystemTime
@@ -17,26 +18,28 @@ from easyisp_edge.systemd import Notifier, inherited_sockets, watchdog_seconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+log = logging.getLogger(__name__)
+
 _BACKLOG = 1024
 
 
-def real_machine(environ: Mapping[str, str] | None = None) -> Machine:
-    """The real machine, with the sockets systemd opened for us, where it did."""
+def real_surroundings(environ: Mapping[str, str] | None = None) -> Surroundings:
+    """The real ones, with the sockets systemd opened for us, where it did."""
     environ = os.environ if environ is None else environ
     inherited = inherited_sockets(environ)
 
     def listen(name: str, address: str, port: int) -> socket.socket:
-        return inherited[name] if name in inherited else _listening(name, address, port)
+        return _inherited(inherited, name, address, port) or _listening(name, address, port)
 
     def bind_udp(name: str, address: str, port: int) -> SocketUdpEndpoint:
-        if name in inherited:
-            return SocketUdpEndpoint(inherited[name])
+        if (found := _inherited(inherited, name, address, port)) is not None:
+            return SocketUdpEndpoint(found)
         try:
             return SocketUdpEndpoint.bind(address, port)
         except OSError as error:
             raise _taken(name, address, port, error) from error
 
-    return Machine(
+    return Surroundings(
         time=SystemTime(),
         randomness=SystemRandomness(),
         open_database=ThreadedDatabase.open,
@@ -47,6 +50,16 @@ def real_machine(environ: Mapping[str, str] | None = None) -> Machine:
         tell=Notifier(environ.get("NOTIFY_SOCKET", "")).tell,
         watchdog_seconds=watchdog_seconds(environ),
     )
+
+
+def _inherited(sockets: Mapping[str, socket.socket], name: str, address: str, port: int) -> socket.socket | None:
+    found = sockets.get(name)
+    if found is not None and found.getsockname()[:2] != (address, port):
+        there = "{} port {}".format(*found.getsockname()[:2])
+        log.warning(
+            "the %s door is on %s, as its socket unit says; edge.toml says %s port %d", name, there, address, port
+        )
+    return found
 
 
 def _listening(name: str, address: str, port: int) -> socket.socket:

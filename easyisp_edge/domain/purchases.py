@@ -107,8 +107,7 @@ class Purchase:
         if self.checkout_request_id is None or self.state is PurchaseState.PAID:
             return None
         if self.state is PurchaseState.FAILED:
-            after = _RECHECK_AFTER[self.queries :]
-            return self.changed_at + after[0] if after else None
+            return next((at for after in _RECHECK_AFTER if (at := self.changed_at + after) > now), None)
         for seconds in _QUERY_AFTER_SECONDS:
             at = self.created_at + timedelta(seconds=seconds)
             if at > now:

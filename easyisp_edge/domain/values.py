@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from easyisp_edge.errors import InvalidError
 
 _CENTS_PER_SHILLING = 100
+_CANONICAL_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,7 +29,7 @@ class Money:
             InvalidError: It is no amount, or finer than a cent.
         """
         # A float goes through its shortest text, so that 1.1 is 110 cents and not 109.
-        found = re.fullmatch(r"(\d{1,12}|\d{1,3}(?:,\d{3})+)(?:\.(\d{1,2})0*)?", str(text).strip(), re.ASCII)
+        found = re.fullmatch(r"(\d{1,12}|\d{1,3}(?:,\d{3}){1,3})(?:\.(\d{1,2})0*)?", str(text).strip(), re.ASCII)
         if isinstance(text, bool) or found is None:
             raise InvalidError("money.unreadable", f"{text!r:.40} is no amount in shillings, such as 50 or 50.00.")
         whole, fraction = found.groups(default="")
@@ -73,6 +74,8 @@ class MacAddress:
         Raises:
             InvalidError: It is no hardware address.
         """
+        if _CANONICAL_MAC.fullmatch(text):
+            return cls(text)
         stripped = text.strip()
         digits = re.sub(r"[:.\-]", "", stripped)
         # 17 characters fit the longest spelling; longer text is no address with odd separators.

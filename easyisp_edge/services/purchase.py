@@ -107,7 +107,7 @@ class PurchaseService:
         """
         if order.purchase_id is not None and not is_secret(order.purchase_id):
             raise InvalidError("request.invalid", "The purchase key must be 32 hex digits.", field="key")
-        version = self.shelf.version(order.tenant_id, order.package_id)
+        version = self.shelf.version(order.tenant_id, order.package_id, order.router_id)
         door = self.door_for(order.tenant_id, version.package.service)
         wanted, token = self._intend(order, version, door), self.identifiers.secret()
         purchase = await self.store.write(lambda tx: _write_or_find(tx, wanted, token))
@@ -226,6 +226,11 @@ def _same_order(one: Purchase, other: Purchase) -> bool:
 
 def _note_accepted(tx: Tables, purchase_id: str, accepted: PromptAccepted, now: datetime) -> None:
     purchase = _existing(tx, purchase_id)
+    holder = tx.purchases.by_checkout_request_id(accepted.checkout_request_id)
+    if holder is not None and holder.purchase_id != purchase_id:
+        odd = OutcomeUnknownError("gateway.id_taken", "The gateway gave this push the id of an earlier one.")
+        _note_not_accepted(tx, purchase_id, odd, now)
+        return
     tx.evidence.append(
         source=EvidenceSource.STK_PUSH,
         strong=False,
@@ -248,6 +253,8 @@ def _note_accepted(tx: Tables, purchase_id: str, accepted: PromptAccepted, now: 
         )
     elif purchase.state is PurchaseState.FAILED:
         noted = replace(noted, query_at=first_recheck_at(now))
+    elif purchase.state is PurchaseState.EXPIRED:
+        noted = replace(noted, query_at=first_query_at(now))
     tx.purchases.update(noted)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from easyisp_edge.config import RouterMode
+from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.routers import PROFILE_MARK, USER_MARK, UserProfile, WantedUser
 from easyisp_edge.errors import ConflictError, RefusedError, UnavailableError
@@ -37,6 +38,14 @@ IMPATIENT_SECONDS = 10.0
 UPTIME_SLACK_SECONDS = 5
 
 
+@dataclass(slots=True)
+class _Read:
+    """The grants as they were read last, and the number of the last event then."""
+
+    sequence: int = -1
+    usable: list[Admission] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Reconciler:
     """Keeps one router equal to the grants.
@@ -60,6 +69,7 @@ class Reconciler:
     clock: Clock
     presence: Presence
     started: Callable[[Grant], Awaitable[None]]
+    _read: _Read = field(default_factory=_Read)
 
     async def round(self) -> float | None:
         """Look, and put right what differs; gives a shorter wait until the next round where one is due.
@@ -83,11 +93,15 @@ class Reconciler:
 
     async def _wanted(self) -> dict[str, Admission]:
         """What is usable on this router now, by user name, in the order it is to be used."""
-        usable = await self.store.survey(lambda tables: tables.grants.usable(self.tenant_id))
+        # No grant changes without an event: while none was added, what was read last still stands.
+        sequence, _ = self.store.read.events.head(Stream.MONEY)
+        if sequence != self._read.sequence:
+            self._read.usable = await self.store.survey(lambda tables: tables.grants.usable(self.tenant_id))
+            self._read.sequence = sequence
         now = self.clock.now()
         return {
             admission.grant.username: admission
-            for admission in usable
+            for admission in self._read.usable
             if admission.grant.service is Service.HOTSPOT
             and admission.package.valid_on(self.router_id)
             and admission.grant.usable_at(now)

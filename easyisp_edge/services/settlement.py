@@ -145,7 +145,7 @@ def settle(tx: Tables, purchase_id: str, report: PaymentReport, *, now: datetime
     purchase = tx.purchases.by_id(purchase_id)
     if purchase is None:  # rows are never deleted
         raise LookupError(purchase_id)
-    strong = report.source.strong and _speaks_of(report, purchase) and report.amount != Money(0)
+    strong = report.source.strong and _speaks_of(tx, report, purchase) and report.amount != Money(0)
     verdict = _judge(tx, purchase, report, now, identifiers) if strong else _look_up(tx, purchase, now)
     tx.evidence.append(
         source=report.source,
@@ -159,10 +159,12 @@ def settle(tx: Tables, purchase_id: str, report: PaymentReport, *, now: datetime
     return verdict
 
 
-def _speaks_of(report: PaymentReport, purchase: Purchase) -> bool:
-    """Whether a report is about this purchase's push; before the push is answered its id is not known yet."""
-    known = purchase.checkout_request_id
-    return known is None or report.checkout_request_id in {None, known}
+def _speaks_of(tx: Tables, report: PaymentReport, purchase: Purchase) -> bool:
+    """Whether a report is about this purchase's push; while that is not known, about none that is another's."""
+    told, known = report.checkout_request_id, purchase.checkout_request_id
+    if told is None or told == known:
+        return True
+    return known is None and tx.purchases.by_checkout_request_id(told) is None
 
 
 def _judge(tx: Tables, purchase: Purchase, report: PaymentReport, now: datetime, identifiers: Identifiers) -> Verdict:
@@ -180,8 +182,6 @@ def _judge(tx: Tables, purchase: Purchase, report: PaymentReport, now: datetime,
 def _with_ids(tx: Tables, purchase: Purchase, report: PaymentReport) -> Purchase:
     """Learn the gateway's ids from a callback that overtook, or outlived, the answer to the push."""
     if purchase.checkout_request_id is not None or report.checkout_request_id is None:
-        return purchase
-    if tx.purchases.by_checkout_request_id(report.checkout_request_id) is not None:
         return purchase
     learned = replace(
         purchase,

@@ -42,13 +42,14 @@ class Shelf:
         )
         return sorted(offered, key=lambda package: (package.price, package.duration, package.name))
 
-    def version(self, tenant_id: str, package_id: str) -> PackageVersion:
-        """The current version of a package that is on sale.
+    def version(self, tenant_id: str, package_id: str, router_id: str | None = None) -> PackageVersion:
+        """The current version of a package that is on sale (behind that router).
 
         Raises:
-            NotFoundError: There is no such package, or it is not sold now.
+            NotFoundError: There is no such package, or it is not sold now, or not there.
         """
         version = self._versions.get((tenant_id, package_id))
-        if version is None or not version.package.active:
+        elsewhere = version is not None and router_id is not None and not version.package.valid_on(router_id)
+        if version is None or not version.package.active or elsewhere:
             raise NotFoundError("purchase.package_closed", "This package is not on sale now; choose another one.")
         return version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -11,7 +12,7 @@ from easyisp_edge.errors import EdgeError
 from easyisp_edge.store import migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -47,7 +48,11 @@ class _Connection(aiosqlite.Connection):
     @classmethod
     async def open(cls, path: Path, mode: str) -> _Connection:
         connection = cls(lambda: _connect(path, mode), 64)
-        await connection
+        try:
+            await connection
+        except BaseException:
+            connection._thread.join()  # it is ending, and must not outlive the loop it reports that to
+            raise
         return connection
 
 
@@ -66,15 +71,12 @@ class ThreadedDatabase:
         Raises:
             EdgeError: The folder is missing or not writable, the file is damaged, or it is of a newer release.
         """
-        try:
+        with _explained(path):
             writing = await _Connection.open(path, "rwc")
-        except sqlite3.Error as error:
-            raise EdgeError(
-                "store.not_opened",
-                f"{path}: {error}. The folder must exist and be writable by the user the daemon runs as.",
-            ) from error
         try:
-            await writing.run(_prepare)
+            with _explained(path):
+                await writing.run(_check)
+            await writing.run(migrations.migrate)
             surveying = await _Connection.open(path, "ro")
         except BaseException:
             await writing.close()
@@ -96,6 +98,20 @@ class ThreadedDatabase:
         await self._writing.close()
 
 
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say what is wrong with a file that cannot be used, and what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise EdgeError(
+            "store.not_opened",
+            f"{path}: {error}. The folder must exist and be writable by the user the daemon runs as.",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise EdgeError("store.damaged", f"{path}: {error}. Restore it from a backup.") from error
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -105,19 +121,22 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=256,
     )
-    for pragma in (
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-        "cell_size_check=ON",
-        "query_only=ON" if mode == "ro" else "synchronous=FULL",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in (
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "query_only=ON" if mode == "ro" else "synchronous=FULL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _check(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if damage != "ok":
-        raise EdgeError("store.damaged", f"The database is damaged ({damage}); restore it from a backup.")
-    migrations.migrate(connection)
+        raise sqlite3.DatabaseError(damage)

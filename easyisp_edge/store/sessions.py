@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.logins import UsageReport
 
+# What a column holds. Two 32-bit words can say twice as much; a router that does has lost count.
+_OCTETS_MAX = 2**63 - 1
+
 
 class SessionsTable:
     """Sessions; the same report twice changes nothing, and counters only grow."""
@@ -38,8 +41,8 @@ class SessionsTable:
                 instant(started_at),
                 instant(at),
                 usage.seconds,
-                usage.octets_in,
-                usage.octets_out,
+                min(usage.octets_in, _OCTETS_MAX),
+                min(usage.octets_out, _OCTETS_MAX),
             ),
         )
 
@@ -52,13 +55,26 @@ class SessionsTable:
         )
 
     def stopped_lately(self, usage: UsageReport, since: datetime) -> bool:
-        """Whether the session a report speaks of was ended since then: a repeated Stop must not make it anew."""
+        """Whether the session a report speaks of was ended since then: a repeated Stop must not make it anew.
+
+        Where one of the same id is open, it is that one the report speaks of.
+        """
+        name = (usage.router_id, usage.session_id, usage.username)
         row = self._sql.execute(
             "SELECT 1 FROM sessions WHERE router_id = ? AND acct_session_id = ? AND username = ?"
-            " AND stopped_at >= ? AND seconds >= ?",
-            (usage.router_id, usage.session_id, usage.username, instant(since), usage.seconds),
+            " AND stopped_at >= ? AND seconds >= ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE router_id = ?"
+            " AND acct_session_id = ? AND username = ? AND stopped_at IS NULL)",
+            (*name, instant(since), usage.seconds, *name),
         ).fetchone()
         return row is not None
+
+    def open_usernames(self, router_id: str, since: datetime) -> set[str]:
+        """Whose sessions on a router are open and were heard of since then."""
+        rows = self._sql.execute(
+            "SELECT username FROM sessions WHERE router_id = ? AND stopped_at IS NULL AND updated_at >= ?",
+            (router_id, instant(since)),
+        )
+        return {row[0] for row in rows}
 
     def stop_all(self, router_id: str, cause: str, at: datetime) -> None:
         """End all open sessions of a router that says it started anew."""

@@ -104,7 +104,7 @@ class RouterLink:
         except _BROKEN as error:
             self._drop()
             reason = self._reason(error)
-            log.warning("router %s: connection dropped at %s: %s", self._name, command, reason)
+            log.debug("router %s: connection dropped at %s: %s", self._name, command, reason)
             raise UnavailableError(
                 "router.unreachable", f"Router {self._name} gave no answer to {command}: {reason}."
             ) from error

@@ -1,0 +1,103 @@
+"""The doors: three for HTTP, each with its own address and routes, and one for RADIUS."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from easyisp_edge.adapters.radius.server import RadiusServer
+from easyisp_edge.daemon.routers import radius_clients
+from easyisp_edge.web.app import admin_app, callbacks_app, portal_app
+
+if TYPE_CHECKING:
+    import contextlib
+
+    from easyisp_edge.config import Config
+    from easyisp_edge.daemon.parts import Parts
+    from easyisp_edge.daemon.surroundings import Surroundings
+
+_KEEPALIVE_SECONDS = 15.0
+_BACKLOG = 1024
+
+
+@dataclass(slots=True)
+class Doors:
+    """Opens them, says where they are, and closes them.
+
+    Args:
+        surroundings: Where sockets come from.
+        portal: Address of the customers' door, once open; so for the others.
+        radius_auth_port: UDP port for logins; 0 while closed.
+        radius_acct_port: UDP port for accounting; 0 while closed.
+        radius: What answers there.
+        runners: What serves the HTTP doors that are open.
+    """
+
+    surroundings: Surroundings
+    portal: str = ""
+    callbacks: str = ""
+    admin: str = ""
+    radius_auth_port: int = 0
+    radius_acct_port: int = 0
+    radius: RadiusServer | None = None
+    runners: list[web.AppRunner] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        places = {"portal": self.portal, "callbacks": self.callbacks, "admin": self.admin}
+        said = [f"{name} {place}" for name, place in places.items() if place]
+        if self.radius is not None:
+            said.append(f"radius {self.radius_auth_port} and {self.radius_acct_port}")
+        return ", ".join(said)
+
+    async def open_http(self, config: Config, parts: Parts) -> None:
+        """Open the HTTP doors."""
+        edge = config.edge
+        app = portal_app(parts.portal)
+        self.portal = await self._open("portal", app, edge.portal.address, edge.portal.port)
+        facts = admin_app(lambda: self._facts(parts))
+        self.admin = await self._open("admin", facts, edge.admin.address, edge.admin.port)
+        if edge.callbacks.enabled:
+            app = callbacks_app(parts.settlement)
+            self.callbacks = await self._open("callbacks", app, edge.callbacks.address, edge.callbacks.port)
+
+    def open_radius(self, config: Config, parts: Parts, stack: contextlib.AsyncExitStack) -> RadiusServer:
+        """Bind the RADIUS door; it answers once the server runs."""
+        listener = config.edge.radius
+        auth = self.surroundings.bind_udp("radius-auth", listener.address, listener.auth_port)
+        stack.callback(auth.close)
+        acct = self.surroundings.bind_udp("radius-acct", listener.address, listener.acct_port)
+        stack.callback(acct.close)
+        self.radius_auth_port, self.radius_acct_port = auth.address.port, acct.address.port
+        self.radius = RadiusServer(
+            auth=auth,
+            acct=acct,
+            clients=radius_clients(config),
+            clock=parts.clock,
+            authorize=parts.access.answer,
+            account=parts.accounting.account,
+        )
+        return self.radius
+
+    async def close_http(self) -> None:
+        """Take no more requests and let those under way finish."""
+        for runner in reversed(self.runners):
+            await runner.cleanup()
+
+    async def _open(self, name: str, app: web.Application, address: str, port: int) -> str:
+        listening = self.surroundings.listen(name, address, port)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEPALIVE_SECONDS, handle_signals=False)
+        await runner.setup()
+        self.runners.append(runner)
+        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+        host, real_port = listening.getsockname()[:2]
+        return f"http://[{host}]:{real_port}" if ":" in host else f"http://{host}:{real_port}"
+
+    def _facts(self, parts: Parts) -> dict[str, Any]:
+        return {
+            "clock": parts.clock.state.value,
+            "now": parts.clock.now().isoformat(timespec="seconds"),
+            "radius": None if self.radius is None else dataclasses.asdict(self.radius.counters),
+        }

@@ -1,0 +1,82 @@
+"""The configured gateways as ways to ask Daraja."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from easyisp_edge.adapters.daraja.app import DarajaApp
+from easyisp_edge.adapters.daraja.client import DarajaClient
+from easyisp_edge.adapters.daraja.credentials import DarajaAccount
+from easyisp_edge.config import Environment, SubType
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Callable
+
+    import httpx
+
+    from easyisp_edge.config import Gateway
+    from easyisp_edge.machine import Clock
+
+_BASE_URLS = {
+    Environment.SANDBOX: "https://sandbox.safaricom.co.ke",
+    Environment.PRODUCTION: "https://api.safaricom.co.ke",
+}
+
+
+@dataclass(slots=True)
+class Gateways:
+    """Opens configured gateways, each once; apps and HTTP clients are shared where keys and authorities are.
+
+    Args:
+        open_http: Opens an HTTP client that trusts the given authorities, or the usual ones.
+        clock: Box time.
+        stack: Closes what was opened.
+    """
+
+    open_http: Callable[[ssl.SSLContext | bool], httpx.AsyncClient]
+    clock: Clock
+    stack: contextlib.AsyncExitStack
+    _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
+    _apps: dict[tuple[str, str, str, str], DarajaApp] = field(default_factory=dict)
+    _gateways: dict[Gateway, DarajaClient] = field(default_factory=dict)
+
+    def open(self, gateway: Gateway) -> DarajaClient:
+        """The way to a gateway as it is configured now."""
+        if gateway not in self._gateways:
+            self._gateways[gateway] = DarajaClient(self._app(gateway), daraja_account(gateway))
+        return self._gateways[gateway]
+
+    def _app(self, gateway: Gateway) -> DarajaApp:
+        base_url, ca_file = gateway.base_url or _BASE_URLS[gateway.environment], str(gateway.ca_file or "")
+        secret = gateway.consumer_secret.get_secret_value()
+        key = (base_url, gateway.consumer_key.get_secret_value(), secret, ca_file)
+        if key not in self._apps:
+            self._apps[key] = DarajaApp(
+                consumer_key=gateway.consumer_key,
+                consumer_secret=gateway.consumer_secret,
+                base_url=base_url,
+                http=self._client(ca_file),
+                clock=self.clock,
+                queries_per_minute=gateway.queries_per_minute,
+            )
+        return self._apps[key]
+
+    def _client(self, ca_file: str) -> httpx.AsyncClient:
+        if ca_file not in self._clients:
+            client = self.open_http(ssl.create_default_context(cafile=ca_file) if ca_file else True)
+            self.stack.push_async_callback(client.aclose)
+            self._clients[ca_file] = client
+        return self._clients[ca_file]
+
+
+def daraja_account(gateway: Gateway) -> DarajaAccount:
+    """Who receives the money of a configured gateway, in Daraja's terms."""
+    if gateway.sub_type is SubType.BUYGOODS:
+        return DarajaAccount.buy_goods(gateway.signing_shortcode, gateway.shortcode, gateway.passkey)
+    if gateway.sub_type is SubType.BANK:
+        account = gateway.account_number or ""
+        return DarajaAccount.bank(gateway.signing_shortcode, gateway.shortcode, account, gateway.passkey)
+    return DarajaAccount.paybill(gateway.shortcode, gateway.passkey)

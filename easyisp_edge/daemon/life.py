@@ -1,0 +1,190 @@
+"""The daemon's life: start, background work, a new configuration, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.daemon.doors import Doors
+from easyisp_edge.daemon.gateways import Gateways
+from easyisp_edge.daemon.parts import build_parts
+from easyisp_edge.daemon.routers import reconciler, router_link
+from easyisp_edge.loops import Errands, every
+from easyisp_edge.machine import Wake
+from easyisp_edge.store.store import Store, Tables
+from easyisp_edge.timekeeping import BoxClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from easyisp_edge.config import Config, Router
+    from easyisp_edge.daemon.parts import Parts
+    from easyisp_edge.daemon.surroundings import Surroundings
+
+log = logging.getLogger(__name__)
+
+EXPIRE_EVERY_SECONDS = 15.0
+END_LOOK_SECONDS = 30.0
+QUERY_LOOK_SECONDS = 60.0
+CLOCK_LOOK_SECONDS = 10.0
+CLOCK_WRITTEN_SECONDS = 60.0
+ROUTER_BACKOFF_MOST_SECONDS = 15.0
+# What a push in flight may still take when the daemon is asked to stop; systemd waits 20 s in all.
+PUSHES_FINISH_SECONDS = 12.0
+# A session not heard of for so many of its reporting intervals is not taken to be on.
+INTERIMS_MISSED_MAX = 3
+
+
+class Daemon:
+    """The daemon. Make it, `run` it once.
+
+    Args:
+        config: The configuration to start with.
+        surroundings: What it runs on.
+    """
+
+    parts: Parts
+    """The joined parts, once it is ready."""
+
+    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+        self.ready = asyncio.Event()
+        self.doors = Doors(surroundings)
+        self._config = config
+        self._surroundings = surroundings
+        self._stopping = asyncio.Event()
+        self._background: dict[str, asyncio.Task[Any]] = {}
+        self._group: asyncio.TaskGroup
+
+    def stop(self) -> None:
+        """Ask it to stop: doors close, pushes under way finish, then `run` returns."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until stopped. Any unexpected failure of any part ends it with that error."""
+        async with contextlib.AsyncExitStack() as stack:
+            database = await self._surroundings.open_database(self._config.edge.store.path)
+            stack.push_async_callback(database.close)
+            clock = BoxClock(self._surroundings.time, Tables(database.reading, None).clock.last())
+            store = Store(database, clock)
+            async with asyncio.TaskGroup() as self._group:
+                pushes = Errands(self._group)
+                self.parts = build_parts(
+                    self._config,
+                    clock=clock,
+                    store=store,
+                    randomness=self._surroundings.randomness,
+                    gateways=Gateways(self._surroundings.open_http, clock, stack),
+                    pushes=pushes,
+                )
+                await self._start(stack)
+                self._surroundings.tell("READY=1")
+                self.ready.set()
+                log.info("ready: %s", self.doors)
+                await self._stopping.wait()
+                self._surroundings.tell("STOPPING=1")
+                await self.doors.close_http()
+                await pushes.finish(PUSHES_FINISH_SECONDS)
+                for task in reversed(self._background.values()):
+                    task.cancel()
+
+    async def reload(self, config: Config) -> list[str]:
+        """Put a good configuration in force; gives the files whose changes need a restart to take effect."""
+        was, self.parts.site.config = self.parts.site.config, config
+        await self.parts.shelf.put_out(config.packages)
+        self.parts.portal.ready_made.forget()
+        self._repeat_queries()
+        log.info("configuration read anew")
+        kept = {"edge.toml": (was.edge, config.edge), "routers.toml": (was.routers, config.routers)}
+        return [name for name, (before, after) in kept.items() if before != after]
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        parts = self.parts
+        self._begin("store", parts.store.run())
+        await parts.shelf.put_out(self._config.packages)
+        await parts.purchases.recover()
+        self._repeat("clock", CLOCK_LOOK_SECONDS, self._look_at_clock)
+        self._repeat("box time", CLOCK_WRITTEN_SECONDS, self._prove_store)
+        self._repeat("expire", EXPIRE_EVERY_SECONDS, parts.settlement.expire_round)
+        self._repeat("end grants", END_LOOK_SECONDS, parts.access.end_round, wake=parts.access.ended)
+        self._repeat_queries()
+        for router in self._config.routers:
+            self._begin_router(router, stack)
+        await self.doors.open_http(self._config, parts)
+        if self._config.radius_enabled:
+            self._begin("radius", self.doors.open_radius(self._config, parts, stack).run())
+        if self._surroundings.watchdog_seconds is not None:
+            self._repeat("watchdog", self._surroundings.watchdog_seconds / 3, self._feed_watchdog)
+
+    def _begin_router(self, router: Router, stack: contextlib.AsyncExitStack) -> None:
+        if router.api is None:
+            self._remember_sessions(router)
+            return
+        link = router_link(router, router.api, self._surroundings.dial)
+        stack.push_async_callback(link.close)
+        self._repeat(
+            f"router {router.id}",
+            router.round_seconds,
+            reconciler(router, link, self.parts).round,
+            wake=self.parts.bells.routers[router.id],
+            backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
+        )
+
+    def _remember_sessions(self, router: Router) -> None:
+        """Who is on a router that is never looked at is what it reported last."""
+        if router.radius is not None:
+            heard = timedelta(seconds=router.radius.interim_seconds * INTERIMS_MISSED_MAX)
+            since = self.parts.clock.now() - heard
+            on = self.parts.store.read.sessions.open_usernames(router.id, since)
+            self.parts.presence.observed(router.id, on)
+
+    def _repeat_queries(self) -> None:
+        for gateway in self.parts.site.config.gateways:
+            name = f"query {gateway.id}"
+            if name not in self._background:
+                wake = self.parts.bells.queries.setdefault(gateway.id, Wake())
+                self._repeat(name, QUERY_LOOK_SECONDS, functools.partial(self._query, gateway.id), wake=wake)
+
+    async def _query(self, gateway_id: str) -> float | None:
+        site = self.parts.site
+        gateway = next((gateway for gateway in site.config.gateways if gateway.id == gateway_id), None)
+        if gateway is None:  # taken out of the files; what is open there waits for it to come back
+            return None
+        return await self.parts.settlement.query_round(gateway_id, site.open_gateway(gateway))
+
+    def _begin(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        self._background[name] = self._group.create_task(work, name=name)
+
+    def _repeat(
+        self,
+        name: str,
+        seconds: float,
+        work: Callable[[], Awaitable[float | None]],
+        *,
+        wake: Wake | None = None,
+        backoff_most_seconds: float = 60.0,
+    ) -> None:
+        repeating = every(
+            seconds,
+            work,
+            name=name,
+            clock=self.parts.clock,
+            randomness=self._surroundings.randomness,
+            wake=wake or Wake(),
+            backoff_most_seconds=backoff_most_seconds,
+        )
+        self._begin(name, repeating)
+
+    async def _look_at_clock(self) -> None:
+        self.parts.clock.look()
+
+    async def _prove_store(self) -> None:
+        """A commit, even of nothing, writes box time down and shows that the disk takes it."""
+        await self.parts.store.write(lambda _tx: None)
+
+    async def _feed_watchdog(self) -> None:
+        await self._prove_store()
+        self._surroundings.tell("WATCHDOG=1")

@@ -1,0 +1,45 @@
+"""What the daemon is given from outside: everything that touches the real machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    import httpx
+
+    from easyisp_edge.adapters.routeros.connection import ApiConnection
+    from easyisp_edge.machine import Randomness, TimeSource, UdpEndpoint
+    from easyisp_edge.store.connections import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The machine, the disk and the network; all of it can be put in another's place.
+
+    Args:
+        time: Raw time.
+        randomness: Randomness.
+        open_database: Opens the SQLite file.
+        open_http: Opens an HTTP client that trusts the given authorities, or the usual ones.
+        bind_udp: Binds, or finds, the UDP socket of a door: name, address, port.
+        listen: Opens, or finds, the listening socket of a door: name, address, port.
+        dial: Connects to a RouterOS API and logs in.
+        tell: Tells the service manager a state.
+        watchdog_seconds: How often it wants to hear that we live; None when it does not watch.
+    """
+
+    time: TimeSource
+    randomness: Randomness
+    open_database: Callable[[Path], Awaitable[Database]]
+    open_http: Callable[[ssl.SSLContext | bool], httpx.AsyncClient]
+    bind_udp: Callable[[str, str, int], UdpEndpoint]
+    listen: Callable[[str, str, int], socket.socket]
+    dial: Callable[..., Awaitable[ApiConnection]]
+    tell: Callable[[str], None] = lambda _state: None
+    watchdog_seconds: float | None = None
