@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.config import RouterMode
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# While somebody who may be on is not, the router is looked at more often than in its usual round.
-IMPATIENT_SECONDS = 10.0
+# While somebody who has just paid is not on, the router is looked at more often than in its usual round.
+IMPATIENT_SECONDS = 5.0
+IMPATIENT_FOR = timedelta(minutes=5)
 # How much less online time a user on the router may have than its grant before it is set again.
 UPTIME_SLACK_SECONDS = 5
 
@@ -141,7 +143,7 @@ class Reconciler:
             log.error("%s refuses to %s: %s", self.router_id, what, error.message)  # noqa: TRY400 - no bug of ours
 
     async def _let_on(self, wanted: dict[str, Admission], state: RouterState) -> bool:
-        """Log in every device that may be on and is seen; True when some that may be on are not."""
+        """Log in every device that may be on and is seen; True when one of them should be on any moment."""
         on = {session.user for session in state.active}
         macs_on = {session.mac for session in state.active if session.user in wanted}
         hosts = {host.mac: host for host in state.hosts}
@@ -152,12 +154,18 @@ class Reconciler:
                 await self.started(grant)
             elif grant.mac is not None and grant.mac not in macs_on:
                 macs_on.add(grant.mac)  # what else this device may have comes after this
-                missing |= not await self._login(grant, grant.mac, hosts.get(grant.mac))
+                host = hosts.get(grant.mac)
+                if host is None or host.bypassed:
+                    missing |= self._is_new(grant)
+                else:
+                    missing |= not await self._login(grant, grant.mac, host)
         return missing
 
-    async def _login(self, grant: Grant, mac: MacAddress, host: HotspotHost | None) -> bool:
-        if host is None or host.bypassed:
-            return False
+    def _is_new(self, grant: Grant) -> bool:
+        """Whether its buyer is likely to be looking at the page, waiting to be let on."""
+        return self.clock.now() - grant.created_at < IMPATIENT_FOR
+
+    async def _login(self, grant: Grant, mac: MacAddress, host: HotspotHost) -> bool:
         try:
             await self.router.login(username=grant.username, password=grant.password, mac=mac, address=host.address)
         except ConflictError as error:

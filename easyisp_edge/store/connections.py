@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 5.0
+# Of each of the three connections, on a box of 256 MB; the kernel keeps the file's pages too.
+PAGE_CACHE_KIB = 512
 
 
 class Database(Protocol):
@@ -126,6 +128,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             "foreign_keys=ON",
             "trusted_schema=OFF",
             "cell_size_check=ON",
+            f"cache_size=-{PAGE_CACHE_KIB}",
             "query_only=ON" if mode == "ro" else "synchronous=FULL",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,140 @@
+"""A hotspot router that keeps what it is given, and refuses, fails or is busy when told to."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from easyisp_edge.domain.routers import (
+    USER_MARK,
+    ActiveSession,
+    FoundUser,
+    HotspotHost,
+    RouterState,
+    UserProfile,
+    WantedUser,
+)
+from easyisp_edge.errors import ConflictError, RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from easyisp_edge.domain.values import MacAddress
+
+
+@dataclass
+class FakeRouter:
+    """A `HotspotRouter` with its tables.
+
+    Args:
+        radius: Whether logins are asked of a RADIUS server, which here says yes.
+        away: Not reached.
+        away_after: Not reached any more after so many steps; None for never.
+        refused: Steps it refuses, such as `put_user ABC`.
+        busy: Devices whose login is under way.
+        steps: What it was made to do, looks left out.
+    """
+
+    radius: bool = False
+    away: bool = False
+    away_after: int | None = None
+    refused: set[str] = field(default_factory=set)
+    busy: set[MacAddress] = field(default_factory=set)
+    steps: list[str] = field(default_factory=list)
+    profiles: dict[str, UserProfile] = field(default_factory=dict)
+    users: dict[str, FoundUser] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    active: dict[str, ActiveSession] = field(default_factory=dict)
+    hosts: dict[MacAddress, HotspotHost] = field(default_factory=dict)
+    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def wipe(self) -> None:
+        """A reset without a backup: nothing is left, the devices stay where they are."""
+        self.profiles.clear()
+        self.users.clear()
+        self.passwords.clear()
+        self.active.clear()
+
+    def see(self, mac: MacAddress, address: str = "10.5.50.11", *, bypassed: bool = False) -> None:
+        """A device comes to the hotspot."""
+        self.hosts[mac] = HotspotHost(mac, address, authorized=False, bypassed=bypassed)
+
+    def add_user(self, name: str, *, comment: str, profile: str = "default") -> FoundUser:
+        """A user of somebody else's, or of ours from earlier."""
+        user = FoundUser(f"*{next(self._ids):X}", name, profile, 0, 0, disabled=False, comment=comment)
+        self.users[name] = user
+        return user
+
+    def add_session(self, user: str, mac: MacAddress, *, uptime_seconds: int = 0) -> ActiveSession:
+        """A device is logged in by whatever way."""
+        item_id = f"*{next(self._ids):X}"
+        session = ActiveSession(item_id, user, mac, "10.5.50.11", self.radius, uptime_seconds)
+        self.active[item_id] = session
+        return session
+
+    def sessions_of(self, user: str) -> list[ActiveSession]:
+        """Who is on as that user."""
+        return [session for session in self.active.values() if session.user == user]
+
+    def run_session(self, user: str, seconds: int) -> None:
+        """Let a user's session go on for some time."""
+        for item_id, session in self.active.items():
+            if session.user == user:
+                self.active[item_id] = replace(session, uptime_seconds=session.uptime_seconds + seconds)
+
+    def end_session(self, user: str) -> None:
+        """A device goes: the time of its session is added to its user's."""
+        for session in self.sessions_of(user):
+            del self.active[session.item_id]
+            found = self.users[user]
+            self.users[user] = replace(found, uptime_seconds=found.uptime_seconds + session.uptime_seconds)
+
+    async def observe(self) -> RouterState:
+        if self.away:
+            raise UnavailableError("router.unreachable", "The router was not reached.")
+        if "observe" in self.refused:
+            raise RefusedError("router.refused", "not enough permissions (9)")
+        ours = {name: user for name, user in self.users.items() if user.comment.startswith(USER_MARK)}
+        return RouterState(dict(self.profiles), ours, tuple(self.active.values()), tuple(self.hosts.values()))
+
+    async def put_profile(self, profile: UserProfile) -> None:
+        self._step(f"put_profile {profile.name}")
+        self.profiles[profile.name] = profile
+
+    async def put_user(self, user: WantedUser, found: FoundUser | None) -> None:
+        self._step(f"put_user {user.name}")
+        standing = self.users.get(user.name)
+        uptime = 0 if standing is None else standing.uptime_seconds
+        self.users[user.name] = FoundUser(
+            item_id=f"*{next(self._ids):X}" if found is None else found.item_id,
+            name=user.name,
+            profile=user.profile,
+            uptime_seconds=uptime,
+            limit_uptime_seconds=uptime + user.uptime_left_seconds,
+            disabled=False,
+            comment=user.comment,
+        )
+        self.passwords[user.name] = user.password
+
+    async def remove_user(self, found: FoundUser) -> None:
+        self._step(f"remove_user {found.name}")
+        self.users.pop(found.name, None)
+
+    async def login(self, *, username: str, password: str, mac: MacAddress, address: str) -> None:
+        self._step(f"login {username}")
+        if mac in self.busy or mac not in self.hosts:
+            raise ConflictError("router.device_authorizing", "already authorizing, retry later")
+        if not self.radius and self.passwords.get(username) != password:
+            raise RefusedError("router.refused", "invalid username or password")
+        self.active = {item_id: session for item_id, session in self.active.items() if session.mac != mac}
+        self.add_session(username, mac)
+
+    async def logout(self, item_id: str) -> None:
+        self._step(f"logout {self.active[item_id].user}" if item_id in self.active else f"logout {item_id}")
+        self.active.pop(item_id, None)
+
+    def _step(self, step: str) -> None:
+        if self.away or (self.away_after is not None and len(self.steps) >= self.away_after):
+            raise UnavailableError("router.unreachable", "The router was not reached.")
+        self.steps.append(step)
+        if step in self.refused:
+            raise RefusedError("router.refused", f"refused: {step}")
