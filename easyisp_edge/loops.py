@@ -31,16 +31,19 @@ async def every(
     clock: Clock,
     randomness: Randomness,
     wake: Wake,
+    rest_seconds: float = 0.0,
     backoff_most_seconds: float = 60.0,
 ) -> None:
     """Run `work` now, then at each ring of `wake` and at the latest after `seconds`; never returns.
 
-    `work` may return a shorter wait until its next round. `UnavailableError` is waited out with growing
-    pauses (a ring cuts one short); any other error passes through and ends the daemon.
+    `work` may return a shorter wait until its next round. After each round it rests as long as the round
+    took, `rest_seconds` at most, so that rings that never cease take half of the time at most. An
+    `UnavailableError` is waited out with growing pauses (a ring cuts one short, after that rest); any other
+    error passes through and ends the daemon.
     """
     failures, told = 0, ""
     while True:
-        pause = seconds
+        pause, began = seconds, clock.monotonic()
         try:
             asked = await work()
         except UnavailableError as error:
@@ -56,6 +59,9 @@ async def every(
             failures, told = 0, ""
             if asked is not None:
                 pause = min(seconds, asked)
+        if rest_seconds:
+            took = clock.monotonic() - began
+            await clock.sleep(rest_seconds if failures else min(rest_seconds, took))
         await wake.wait(clock, max(pause, 0.0))
 
 

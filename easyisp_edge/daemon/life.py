@@ -33,6 +33,8 @@ QUERY_LOOK_SECONDS = 60.0
 CLOCK_LOOK_SECONDS = 10.0
 CLOCK_WRITTEN_SECONDS = 60.0
 ROUTER_BACKOFF_MOST_SECONDS = 15.0
+# However many customers pay at once, a router is looked at no more than half of the time.
+ROUTER_REST_SECONDS = 1.0
 # What a push in flight may still take when the daemon is asked to stop; systemd waits 20 s in all.
 PUSHES_FINISH_SECONDS = 12.0
 # A session not heard of for so many of its reporting intervals is not taken to be on.
@@ -130,6 +132,7 @@ class Daemon:
             router.round_seconds,
             reconciler(router, link, self.parts).round,
             wake=self.parts.bells.routers[router.id],
+            rest_seconds=ROUTER_REST_SECONDS,
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
         )
 
@@ -165,6 +168,7 @@ class Daemon:
         work: Callable[[], Awaitable[float | None]],
         *,
         wake: Wake | None = None,
+        rest_seconds: float = 0.0,
         backoff_most_seconds: float = 60.0,
     ) -> None:
         repeating = every(
@@ -174,6 +178,7 @@ class Daemon:
             clock=self.parts.clock,
             randomness=self._surroundings.randomness,
             wake=wake or Wake(),
+            rest_seconds=rest_seconds,
             backoff_most_seconds=backoff_most_seconds,
         )
         self._begin(name, repeating)

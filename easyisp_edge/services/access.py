@@ -84,18 +84,19 @@ class AccessService:
         admission = self.store.read.grants.admission(request.username)
         if admission is None or admission.grant.tenant_id != self.tenant_of.get(request.router_id):
             return LoginRejected(self.message(request.router_id, "rejects.unknown_user"))
-        refusal = self._refusal(admission, request)
+        now = self.clock.now()
+        refusal = self._refusal(admission, request, now)
         if refusal is not None:
             return LoginRejected(self.message(request.router_id, refusal))
         if admission.grant.state is GrantState.WAITING:
             return self._start_and_accept(admission)
-        return self._accept(admission, admission.grant)
+        return self._accept(admission, admission.grant, now)
 
-    def _refusal(self, admission: Admission, request: LoginRequest) -> str | None:
+    def _refusal(self, admission: Admission, request: LoginRequest, now: datetime) -> str | None:
         grant, package = admission.grant, admission.package
         if not request.credential.matches(grant.password):
             return "rejects.wrong_password"
-        if not grant.usable_at(self.clock.now()):
+        if not grant.usable_at(now):
             return "rejects.time_up"
         if grant.service is not request.service or not package.valid_on(request.router_id):
             return "rejects.other_place"
@@ -108,12 +109,12 @@ class AccessService:
         running = self.store.read.grants.by_id(admission.grant.grant_id)
         if running is None:
             raise UnavailableError("grant.unreadable", "The grant could not be read back.")
-        return self._accept(admission, running)
+        return self._accept(admission, running, self.clock.now())
 
-    def _accept(self, admission: Admission, grant: Grant) -> LoginAccepted:
+    def _accept(self, admission: Admission, grant: Grant, now: datetime) -> LoginAccepted:
         return LoginAccepted(
             grant_id=grant.grant_id,
-            session_seconds=max(1, grant.seconds_left_at(self.clock.now())),
+            session_seconds=max(1, grant.seconds_left_at(now)),
             rate_limit=admission.package.rate_limit,
             data_left=admission.package.data_limit,
             devices_max=admission.package.devices_max,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.config import RouterMode
 from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.routers import PROFILE_MARK, USER_MARK, UserProfile, WantedUser
 from easyisp_edge.errors import ConflictError, RefusedError, UnavailableError
@@ -38,14 +39,16 @@ IMPATIENT_SECONDS = 5.0
 IMPATIENT_FOR = timedelta(minutes=5)
 # How much less online time a user on the router may have than its grant before it is set again.
 UPTIME_SLACK_SECONDS = 5
+# After more events than these, all grants are read anew instead of one by one.
+EVENTS_FOLLOWED_MAX = 2000
 
 
 @dataclass(slots=True)
 class _Read:
-    """The grants as they were read last, and the number of the last event then."""
+    """The grants that are not over, by id, and the number of the last event they reflect."""
 
-    sequence: int = -1
-    usable: list[Admission] = field(default_factory=list)
+    sequence: int | None = None
+    usable: dict[str, Admission] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +97,37 @@ class Reconciler:
         return IMPATIENT_SECONDS if missing else None
 
     async def _wanted(self) -> dict[str, Admission]:
-        """What is usable on this router now, by user name, in the order it is to be used."""
-        # No grant changes without an event: while none was added, what was read last still stands.
-        sequence, _ = self.store.read.events.head(Stream.MONEY)
-        if sequence != self._read.sequence:
-            self._read.usable = await self.store.survey(lambda tables: tables.grants.usable(self.tenant_id))
-            self._read.sequence = sequence
+        """What is usable on this router now, by user name."""
+        await self._read_grants()
         now = self.clock.now()
         return {
             admission.grant.username: admission
-            for admission in self._read.usable
+            for admission in self._read.usable.values()
             if admission.grant.service is Service.HOTSPOT
             and admission.package.valid_on(self.router_id)
             and admission.grant.usable_at(now)
         }
+
+    async def _read_grants(self) -> None:
+        """Read the grants: all of them once, then those that events say have changed."""
+        read = self._read
+        sequence, _ = self.store.read.events.head(Stream.MONEY)
+        if read.sequence is None or sequence - read.sequence > EVENTS_FOLLOWED_MAX:
+            usable = await self.store.survey(lambda tables: tables.grants.usable(self.tenant_id))
+            read.usable = {admission.grant.grant_id: admission for admission in usable}
+        elif sequence > read.sequence:
+            for grant_id in self.store.read.events.keys_since(Stream.MONEY, read.sequence, "grant."):
+                self._reread(grant_id)
+        read.sequence = sequence
+
+    def _reread(self, grant_id: str) -> None:
+        admission = self.store.read.grants.admission_by_id(grant_id)
+        if admission is None or admission.grant.tenant_id != self.tenant_id:
+            return
+        if admission.grant.state is GrantState.ENDED:
+            self._read.usable.pop(grant_id, None)
+        else:
+            self._read.usable[grant_id] = admission
 
     async def _put_off(self, wanted: dict[str, Admission], state: RouterState) -> None:
         kept = wanted if self.mode is RouterMode.HOTSPOT_USER else {}
@@ -148,12 +168,13 @@ class Reconciler:
         macs_on = {session.mac for session in state.active if session.user in wanted}
         hosts = {host.mac: host for host in state.hosts}
         missing = False
-        for name, admission in wanted.items():
+        # A device's grants are used one after the other: what runs first, then by age.
+        for admission in sorted(wanted.values(), key=_turn):
             grant = admission.grant
-            if name in on:
+            if grant.username in on:
                 await self.started(grant)
             elif grant.mac is not None and grant.mac not in macs_on:
-                macs_on.add(grant.mac)  # what else this device may have comes after this
+                macs_on.add(grant.mac)
                 host = hosts.get(grant.mac)
                 if host is None or host.bypassed:
                     missing |= self._is_new(grant)
@@ -177,6 +198,10 @@ class Reconciler:
         self.presence.came(self.router_id, grant.username)
         await self.started(grant)
         return True
+
+
+def _turn(admission: Admission) -> tuple[bool, datetime]:
+    return admission.grant.state is not GrantState.RUNNING, admission.grant.created_at
 
 
 def user_profile(package: Package) -> UserProfile:

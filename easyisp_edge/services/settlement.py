@@ -233,7 +233,7 @@ def _book_and_grant(
 ) -> Verdict:
     package = tx.packages.by_id(purchase.package_version_id).package
     customer_id = tx.customers.paid(
-        new_id=identifiers.secret(),
+        new_id=identifiers.ordered(now),
         tenant_id=purchase.tenant_id,
         service=purchase.service,
         phone=purchase.phone,
@@ -244,7 +244,7 @@ def _book_and_grant(
     payment = _payment(
         purchase,
         report,
-        payment_id=identifiers.secret(),
+        payment_id=identifiers.ordered(now),
         disposition=Disposition.GRANT,
         customer_id=customer_id,
         description=package.name,
@@ -252,7 +252,7 @@ def _book_and_grant(
     )
     tx.payments.add(payment)
     grant = Grant(
-        grant_id=identifiers.secret(),
+        grant_id=identifiers.ordered(now),
         tenant_id=purchase.tenant_id,
         customer_id=customer_id,
         payment_id=payment.payment_id,
@@ -293,7 +293,7 @@ def _book_unmatched(
     payment = _payment(
         purchase,
         report,
-        payment_id=identifiers.secret(),
+        payment_id=identifiers.ordered(now),
         disposition=Disposition.UNMATCHED,
         customer_id=None,
         description="Does not fit its purchase",

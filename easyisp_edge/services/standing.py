@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from easyisp_edge.domain.grants import Admission
 from easyisp_edge.domain.purchases import PurchaseState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from easyisp_edge.domain.grants import Grant
+    from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.purchases import Purchase
     from easyisp_edge.domain.values import MacAddress
     from easyisp_edge.machine import Clock
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 # How long a device that comes back is shown what became of its last purchase, before it is offered packages.
 _FAILED_SHOWN = timedelta(minutes=10)
 _EXPIRED_SHOWN = timedelta(hours=1)
+# No purchase is shown for longer after it was begun: it is asked about for two days.
+_REMEMBERED = timedelta(days=3)
 
 
 class Step(enum.StrEnum):
@@ -65,6 +66,9 @@ class Standing:
     mpesa_receipt_number: str | None = None
 
 
+_NOTHING = Standing(Step.CHOOSE)
+
+
 @dataclass(frozen=True, slots=True)
 class StandingService:
     """Reads where customers stand.
@@ -82,34 +86,34 @@ class StandingService:
     def of_device(self, tenant_id: str, mac: MacAddress) -> Standing:
         """Where a device stands, whoever shows it: nothing here is secret."""
         now = self.clock.now()
+        if not self.store.read.devices.is_known(mac, now - _REMEMBERED):
+            return _NOTHING
         usable = [a for a in self.store.read.grants.usable_of_device(tenant_id, mac) if a.grant.usable_at(now)]
         if usable:
             return self._admitted(usable[0], usable)
         purchase = self.store.read.purchases.latest_of_device(tenant_id, mac)
         if purchase is None or purchase.state is PurchaseState.PAID:
-            return Standing(Step.CHOOSE)
+            return _NOTHING
         shown = {PurchaseState.FAILED: _FAILED_SHOWN, PurchaseState.EXPIRED: _EXPIRED_SHOWN}.get(purchase.state)
         if shown is not None and now - purchase.changed_at > shown:
-            return Standing(Step.CHOOSE)
+            return _NOTHING
         return Standing(_STEP_OF_STATE[purchase.state], purchase)
 
     def of_purchase(self, purchase: Purchase) -> Standing:
         """Where a purchase stands, for whoever holds its id."""
         if purchase.state is not PurchaseState.PAID:
             return Standing(_STEP_OF_STATE[purchase.state], purchase)
-        payment = self.store.read.payments.settling(purchase.purchase_id)
-        grant = None if payment is None else self.store.read.grants.by_payment(payment.payment_id)
-        if payment is None or grant is None:  # settled together, or not at all
+        bought = self.store.read.grants.bought_by(purchase.purchase_id)
+        if bought is None:  # settled together, or not at all
             raise LookupError(purchase.purchase_id)
-        return self._of_grant(purchase, grant, payment.mpesa_receipt_number)
+        return self._of_grant(purchase, *bought)
 
     def ends_at(self, standing: Standing) -> datetime:
         """When the time left is over, if it is used without a pause."""
         return self.clock.now() + timedelta(seconds=standing.seconds_left)
 
-    def _of_grant(self, purchase: Purchase, grant: Grant, receipt: str | None) -> Standing:
-        now = self.clock.now()
-        admission = Admission(grant, self.store.read.packages.by_id(grant.package_version_id).package)
+    def _of_grant(self, purchase: Purchase, admission: Admission, receipt: str | None) -> Standing:
+        grant, now = admission.grant, self.clock.now()
         if not grant.usable_at(now):
             return Standing(Step.CHOOSE, purchase, admission, 0, receipt)
         beside = [admission]

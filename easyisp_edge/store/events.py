@@ -56,6 +56,14 @@ class EventsTable:
         ).fetchone()
         return (0, GENESIS) if row is None else (row[0], row[1])
 
+    def keys_since(self, stream: Stream, sequence: int, kinds: str) -> list[str]:
+        """What events of types that begin so happened to, after that number, each once."""
+        rows = self._sql.execute(
+            "SELECT DISTINCT key FROM events WHERE stream = ? AND sequence > ? AND substr(type, 1, ?) = ?",
+            (stream.value, sequence, len(kinds), kinds),
+        )
+        return [row[0] for row in rows]
+
     def of_key(self, key: str) -> list[str]:
         """The types of all that happened to one thing, in order."""
         rows = self._sql.execute("SELECT type FROM events WHERE key = ? ORDER BY stream, sequence", (key,))

@@ -14,35 +14,35 @@ from easyisp_edge.store.columns import (
     read_optional_instant,
     read_optional_mac,
 )
-from easyisp_edge.store.packages import COLUMNS as PACKAGE_COLUMNS
-from easyisp_edge.store.packages import read_version
 
 if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
 
     from easyisp_edge.domain.values import MacAddress
+    from easyisp_edge.store.packages import PackagesTable
 
 _COLUMNS = (
     "grant_id, tenant_id, customer_id, payment_id, package_version_id, service, username, password, mac, state,"
     " seconds_left, created_at, started_at, ends_at"
 )
-_COUNT = len(_COLUMNS.split(","))
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
-_ADMISSIONS = (
-    "SELECT "  # noqa: S608 - constants
-    + ", ".join(f"g.{name.strip()}" for name in _COLUMNS.split(","))
-    + ", "
-    + ", ".join(f"p.{name.strip()}" for name in PACKAGE_COLUMNS.split(","))
-    + " FROM grants g JOIN package_versions p ON p.version_id = g.package_version_id "
-)
+# Read at every login: a look-up is a third of what calling the enumeration costs.
+_SERVICES = {service.value: service for service in Service}
+_STATES = {state.value: state for state in GrantState}
 
 
 class GrantsTable:
-    """Grants by id, user name, device, and by what is usable or over."""
+    """Grants by id, user name, device, and by what is usable or over.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: The database.
+        packages: What they bought.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, packages: PackagesTable) -> None:
         self._sql = connection
+        self._packages = packages
 
     def add(self, grant: Grant) -> None:
         """Write a new grant. A second one for the same payment is an `IntegrityError`."""
@@ -87,34 +87,43 @@ class GrantsTable:
         """The grant a payment bought."""
         return self._one("WHERE payment_id = ?", payment_id)
 
+    def bought_by(self, purchase_id: str) -> tuple[Admission, str | None] | None:
+        """The grant a purchase bought, with what it bought and the payment's receipt, where known."""
+        columns = ", ".join(f"g.{column.strip()}" for column in _COLUMNS.split(","))
+        row = self._sql.execute(
+            f"SELECT {columns}, p.mpesa_receipt_number FROM payments p JOIN grants g ON g.payment_id = p.payment_id"  # noqa: S608
+            " WHERE p.purchase_id = ? AND p.disposition = 'grant'",
+            (purchase_id,),
+        ).fetchone()
+        return None if row is None else (self._admission(_read(row)), row[-1])
+
     def by_username(self, username: str) -> Grant | None:
         """A grant by its user name, over or not."""
         return self._one("WHERE username = ?", username)
 
     def admission(self, username: str) -> Admission | None:
         """A grant by its user name, with what it bought."""
-        row = self._sql.execute(_ADMISSIONS + "WHERE g.username = ?", (username,)).fetchone()
-        return None if row is None else _read_admission(row)
+        grant = self.by_username(username)
+        return None if grant is None else self._admission(grant)
+
+    def admission_by_id(self, grant_id: str) -> Admission | None:
+        """A grant by our id, with what it bought."""
+        grant = self.by_id(grant_id)
+        return None if grant is None else self._admission(grant)
 
     def usable_of_device(self, tenant_id: str, mac: MacAddress) -> list[Admission]:
         """What lets a device on, in the order it is used: what runs first, then by age."""
         rows = self._sql.execute(
-            _ADMISSIONS + "WHERE g.mac = ? AND g.tenant_id = ? AND g.state <> 'ended'"
-            " ORDER BY g.state <> 'running', g.created_at",
+            # The plus keeps SQLite from walking all of the tenant's grants instead of the device's few.
+            _SELECT + "WHERE mac = ? AND state <> 'ended' AND +tenant_id = ? ORDER BY state <> 'running', created_at",
             (mac.text, tenant_id),
         )
-        return [_read_admission(row) for row in rows]
+        return [self._admission(_read(row)) for row in rows]
 
     def usable(self, tenant_id: str) -> list[Admission]:
-        """All that lets a device on at one tenant, in the order it is used. A long read."""
-        rows = self._sql.execute(
-            _SELECT + "WHERE tenant_id = ? AND state <> 'ended' ORDER BY state <> 'running', created_at",
-            (tenant_id,),
-        )
-        # Thousands of grants bought a handful of packages: they share them.
-        versions = self._sql.execute(f"SELECT {PACKAGE_COLUMNS} FROM package_versions")  # noqa: S608 - a constant
-        packages = {version.version_id: version.package for version in map(read_version, versions)}
-        return [Admission(grant, packages[grant.package_version_id]) for grant in map(_read, rows)]
+        """All that lets a device on at one tenant. A long read."""
+        rows = self._sql.execute(_SELECT + "WHERE tenant_id = ? AND state <> 'ended'", (tenant_id,))
+        return [self._admission(_read(row)) for row in rows]
 
     def over(self, now: datetime) -> list[Grant]:
         """Grants that still run although their time is up."""
@@ -125,6 +134,9 @@ class GrantsTable:
         """When the next running grant is over."""
         row = self._sql.execute("SELECT min(ends_at) FROM grants WHERE state = 'running'").fetchone()
         return read_optional_instant(row[0])
+
+    def _admission(self, grant: Grant) -> Admission:
+        return Admission(grant, self._packages.by_id(grant.package_version_id).package)
 
     def _one(self, where: str, *parameters: Any) -> Grant | None:
         row = self._sql.execute(_SELECT + where, parameters).fetchone()
@@ -138,17 +150,13 @@ def _read(row: tuple[Any, ...]) -> Grant:
         customer_id=row[2],
         payment_id=row[3],
         package_version_id=row[4],
-        service=Service(row[5]),
+        service=_SERVICES[row[5]],
         username=row[6],
         password=row[7],
         mac=read_optional_mac(row[8]),
-        state=GrantState(row[9]),
+        state=_STATES[row[9]],
         seconds_left=row[10],
         created_at=read_instant(row[11]),
         started_at=read_optional_instant(row[12]),
         ends_at=read_optional_instant(row[13]),
     )
-
-
-def _read_admission(row: tuple[Any, ...]) -> Admission:
-    return Admission(_read(row[:_COUNT]), read_version(row[_COUNT:]).package)

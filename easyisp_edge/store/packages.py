@@ -15,7 +15,7 @@ from easyisp_edge.store.columns import instant
 if TYPE_CHECKING:
     import sqlite3
 
-COLUMNS = (
+_COLUMNS = (
     "version_id, tenant_id, package_id, name, service, price_cents, duration_seconds, upload_kbps,"
     " download_kbps, data_limit_octets, devices_max, active, router_ids"
 )
@@ -26,6 +26,7 @@ class PackagesTable:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
+        self._read: dict[int, PackageVersion] = {}  # versions never change, and there are few
 
     def version_of(self, package: Package, at: datetime) -> PackageVersion:
         """The version that says exactly this, added where it is new."""
@@ -50,11 +51,14 @@ class PackagesTable:
         Raises:
             NotFoundError: There is none.
         """
-        query = f"SELECT {COLUMNS} FROM package_versions WHERE version_id = ?"  # noqa: S608 - a constant
-        row = self._sql.execute(query, (version_id,)).fetchone()
-        if row is None:
-            raise NotFoundError("package.unknown", f"There is no package version {version_id}.")
-        return read_version(row)
+        version = self._read.get(version_id)
+        if version is None:
+            query = f"SELECT {_COLUMNS} FROM package_versions WHERE version_id = ?"  # noqa: S608 - a constant
+            row = self._sql.execute(query, (version_id,)).fetchone()
+            if row is None:
+                raise NotFoundError("package.unknown", f"There is no package version {version_id}.")
+            version = self._read[version_id] = _read_version(row)
+        return version
 
 
 def _values(package: Package) -> tuple[Any, ...]:
@@ -72,8 +76,8 @@ def _values(package: Package) -> tuple[Any, ...]:
     )
 
 
-def read_version(row: tuple[Any, ...]) -> PackageVersion:
-    """A version from its columns, in the order of `COLUMNS`."""
+def _read_version(row: tuple[Any, ...]) -> PackageVersion:
+    """A version from its columns, in the order of `_COLUMNS`."""
     (
         version_id,
         tenant_id,

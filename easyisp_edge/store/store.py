@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 from easyisp_edge.errors import UnavailableError
 from easyisp_edge.store.clock import ClockTable
 from easyisp_edge.store.customers import CustomersTable
+from easyisp_edge.store.devices import Devices
 from easyisp_edge.store.events import EventsTable
 from easyisp_edge.store.evidence import EvidenceTable
 from easyisp_edge.store.grants import GrantsTable
@@ -43,8 +44,9 @@ class Tables:
         self.purchases = PurchasesTable(connection)
         self.payments = PaymentsTable(connection)
         self.evidence = EvidenceTable(connection)
-        self.grants = GrantsTable(connection)
+        self.grants = GrantsTable(connection, self.packages)
         self.sessions = SessionsTable(connection)
+        self.devices = Devices(connection)
         self.events = EventsTable(connection, clock)
 
 

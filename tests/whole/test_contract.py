@@ -333,7 +333,7 @@ async def test_status_of_a_purchase_that_is_paid(stage: Stage) -> None:
     done = await stage.until_status(purchase_id, "completed")
     assert done["package"] == HOUR
     assert re.fullmatch(r"[0-9A-Z]{10}", done["username"])
-    assert re.fullmatch(r"[0-9A-Z]{20}", done["password"])
+    assert re.fullmatch(r"[0-9A-Z]{16}", done["password"])
     assert done["transactionCode"] == stage.daraja.debits[0].receipt
     assert TIME_WITH_ZONE.fullmatch(done["expiresAt"])
     assert datetime.fromisoformat(done["expiresAt"]).tzinfo is not None

@@ -293,7 +293,7 @@ class RadiusServer:
             self._answer_login(exchange, LoginRejected(error.message))
             return
         answer = self._authorize(request)
-        if isinstance(answer, LoginAnswer):
+        if isinstance(answer, (LoginAccepted, LoginRejected)):
             self._answer_login(exchange, answer)
         else:
             self._answer_later(exchange, answer, self._answer_login)

@@ -94,6 +94,7 @@ CREATE TABLE payments (
   CHECK (disposition <> 'grant' OR (purchase_id IS NOT NULL AND customer_id IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX payments_settle_once ON payments (purchase_id) WHERE disposition = 'grant';
+CREATE INDEX payments_unmatched ON payments (purchase_id) WHERE disposition = 'unmatched';
 CREATE INDEX payments_by_time ON payments (tenant_id, created_at);
 CREATE TRIGGER payments_stand BEFORE UPDATE ON payments
 WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.tenant_id <> NEW.tenant_id OR OLD.gateway_id <> NEW.gateway_id
@@ -139,7 +140,7 @@ CREATE TABLE grants (
 ) STRICT;
 CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
 CREATE INDEX grants_by_end ON grants (ends_at) WHERE state = 'running';
-CREATE INDEX grants_by_device ON grants (mac, created_at);
+CREATE INDEX grants_by_device ON grants (mac) WHERE state <> 'ended';
 CREATE TRIGGER grants_end_once BEFORE UPDATE OF state ON grants
 WHEN OLD.state = 'ended' AND NEW.state <> 'ended'
 BEGIN SELECT RAISE(ABORT, 'an ended grant stays ended'); END;
@@ -165,6 +166,7 @@ CREATE TABLE sessions (
   cause TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX sessions_open ON sessions (router_id, acct_session_id, username) WHERE stopped_at IS NULL;
+CREATE INDEX sessions_stopped ON sessions (router_id, acct_session_id, username, stopped_at) WHERE stopped_at IS NOT NULL;
 CREATE INDEX sessions_by_grant ON sessions (grant_id) WHERE grant_id IS NOT NULL;
 
 -- The outbox, the audit trail and the history an owner can verify: numbered without gaps, each row chained

