@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 5.0
-# Of each of the three connections, on a box of 256 MB; the kernel keeps the file's pages too.
-PAGE_CACHE_KIB = 512
+# On a box of 256 MB each connection keeps what it needs: the indexes of the hot reads stay in memory, a survey
+# passes through, and the kernel keeps the file's pages too.
+_WRITING_CACHE_KIB = 1024
+_READING_CACHE_KIB = 4096
+_SURVEYING_CACHE_KIB = 256
 
 
 class Database(Protocol):
@@ -48,8 +51,8 @@ class _Connection(aiosqlite.Connection):
         return cast("T", await self._execute(work, self._conn))  # type: ignore[no-untyped-call]
 
     @classmethod
-    async def open(cls, path: Path, mode: str) -> _Connection:
-        connection = cls(lambda: _connect(path, mode), 64)
+    async def open(cls, path: Path, mode: str, cache_kib: int) -> _Connection:
+        connection = cls(lambda: _connect(path, mode, cache_kib), 64)
         try:
             await connection
         except BaseException:
@@ -74,16 +77,16 @@ class ThreadedDatabase:
             EdgeError: The folder is missing or not writable, the file is damaged, or it is of a newer release.
         """
         with _explained(path):
-            writing = await _Connection.open(path, "rwc")
+            writing = await _Connection.open(path, "rwc", _WRITING_CACHE_KIB)
         try:
             with _explained(path):
                 await writing.run(_check)
             await writing.run(migrations.migrate)
-            surveying = await _Connection.open(path, "ro")
+            surveying = await _Connection.open(path, "ro", _SURVEYING_CACHE_KIB)
         except BaseException:
             await writing.close()
             raise
-        return cls(writing, surveying, _connect(path, "ro"))
+        return cls(writing, surveying, _connect(path, "ro", _READING_CACHE_KIB))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the one writing connection, alone."""
@@ -114,7 +117,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise EdgeError("store.damaged", f"{path}: {error}. Restore it from a backup.") from error
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -128,7 +131,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             "foreign_keys=ON",
             "trusted_schema=OFF",
             "cell_size_check=ON",
-            f"cache_size=-{PAGE_CACHE_KIB}",
+            f"cache_size=-{cache_kib}",
             "query_only=ON" if mode == "ro" else "synchronous=FULL",
         ):
             connection.execute(f"PRAGMA {pragma}")

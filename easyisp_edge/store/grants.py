@@ -27,6 +27,12 @@ _COLUMNS = (
     " seconds_left, created_at, started_at, ends_at"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
+_SELECT_BOUGHT = (
+    "SELECT "  # noqa: S608 - constants
+    + ", ".join(f"g.{column.strip()}" for column in _COLUMNS.split(","))
+    + ", p.mpesa_receipt_number FROM payments p JOIN grants g ON g.payment_id = p.payment_id"
+    " WHERE p.purchase_id = ? AND p.disposition = 'grant'"
+)
 # Read at every login: a look-up is a third of what calling the enumeration costs.
 _SERVICES = {service.value: service for service in Service}
 _STATES = {state.value: state for state in GrantState}
@@ -89,12 +95,7 @@ class GrantsTable:
 
     def bought_by(self, purchase_id: str) -> tuple[Admission, str | None] | None:
         """The grant a purchase bought, with what it bought and the payment's receipt, where known."""
-        columns = ", ".join(f"g.{column.strip()}" for column in _COLUMNS.split(","))
-        row = self._sql.execute(
-            f"SELECT {columns}, p.mpesa_receipt_number FROM payments p JOIN grants g ON g.payment_id = p.payment_id"  # noqa: S608
-            " WHERE p.purchase_id = ? AND p.disposition = 'grant'",
-            (purchase_id,),
-        ).fetchone()
+        row = self._sql.execute(_SELECT_BOUGHT, (purchase_id,)).fetchone()
         return None if row is None else (self._admission(_read(row)), row[-1])
 
     def by_username(self, username: str) -> Grant | None:

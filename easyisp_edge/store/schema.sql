@@ -62,7 +62,7 @@ CREATE TABLE purchases (
   changed_at TEXT NOT NULL,
   query_at TEXT,
   queries INTEGER NOT NULL DEFAULT 0
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX purchases_by_device ON purchases (mac, created_at);
 CREATE INDEX purchases_by_phone ON purchases (phone, created_at);
 CREATE INDEX purchases_to_query ON purchases (gateway_id, query_at) WHERE query_at IS NOT NULL;
@@ -139,7 +139,7 @@ CREATE TABLE grants (
   started_at TEXT,
   ends_at TEXT,
   CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
 CREATE INDEX grants_by_end ON grants (ends_at) WHERE state = 'running';
 CREATE INDEX grants_by_device ON grants (mac) WHERE state <> 'ended';

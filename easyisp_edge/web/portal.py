@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.web.pages import Offer, Shop
 from easyisp_edge.web.visits import visit_of
@@ -39,15 +39,18 @@ class ReadyMade:
     Args:
         bodies: By route, tenant, router and language; in pieces, between which a device's token goes.
         headers: Of pages, by tenant.
+        packages: In the JSON's words, by package and language.
     """
 
     bodies: dict[tuple[str, ...], list[bytes]] = field(default_factory=dict)
     headers: dict[str, CIMultiDict[str]] = field(default_factory=dict)
+    packages: dict[tuple[Package, str], dict[str, Any]] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Make them anew."""
         self.bodies.clear()
         self.headers.clear()
+        self.packages.clear()
 
 
 @dataclass(frozen=True, slots=True)

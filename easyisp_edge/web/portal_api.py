@@ -196,6 +196,12 @@ class PortalApi:
         return self.portal.site.config.gateway_for(tenant.id, Service.HOTSPOT)
 
     def _package(self, package: Package, language: str) -> dict[str, Any]:
+        made = self.portal.ready_made.packages
+        if (package, language) not in made:
+            made[package, language] = self._make_package(package, language)
+        return made[package, language]
+
+    def _make_package(self, package: Package, language: str) -> dict[str, Any]:
         offer = self.portal.offer(package, language)
         return {
             "id": package.package_id,

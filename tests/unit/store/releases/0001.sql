@@ -56,7 +56,7 @@ CREATE TABLE grants (
   started_at TEXT,
   ends_at TEXT,
   CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 INSERT INTO "grants" VALUES('2b902f8911e81818f8c99d5d5d983195','default','38b4e652e44da7f2370d9e260e271365','50a4a3a6d07f5c0c332f8b1224083fd2',1,'hotspot','X69GY5JRQB','TXT8P5B2F2R2F5Q7TFKS','AA:BB:CC:00:00:01','waiting',3600,'2026-11-21T06:00:00.000Z',NULL,NULL);
 CREATE TABLE package_versions (
   version_id INTEGER PRIMARY KEY,
@@ -116,7 +116,7 @@ CREATE TABLE purchases (
   changed_at TEXT NOT NULL,
   query_at TEXT,
   queries INTEGER NOT NULL DEFAULT 0
-) STRICT;
+) STRICT, WITHOUT ROWID;
 INSERT INTO "purchases" VALUES('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','default',1,'hotspot','paybill','254712345678',1000,'AA:BB:CC:00:00:01','main','en','paid',NULL,'','REFAAAAAAA',X'CD93782B7FB95559DE14F738B65988AF85D41DC1565F7C7D1ED2D035665B519C','ws_CO_1','29115-1','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z',NULL,0);
 CREATE TABLE sessions (
   session_id INTEGER PRIMARY KEY,
