@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 # How long a device that comes back is shown what became of its last purchase, before it is offered packages.
 _FAILED_SHOWN = timedelta(minutes=10)
 _EXPIRED_SHOWN = timedelta(hours=1)
-# No purchase is shown for longer after it was begun: it is asked about for two days.
-_REMEMBERED = timedelta(days=3)
 
 
 class Step(enum.StrEnum):
@@ -38,7 +36,7 @@ class Step(enum.StrEnum):
     ONLINE = "online"
 
 
-_STEP_OF_STATE = {
+STEP_OF_STATE = {
     PurchaseState.INTENDED: Step.PROMPTED,
     PurchaseState.PROMPTED: Step.PROMPTED,
     PurchaseState.UNKNOWN: Step.UNKNOWN,
@@ -85,9 +83,9 @@ class StandingService:
 
     def of_device(self, tenant_id: str, mac: MacAddress) -> Standing:
         """Where a device stands, whoever shows it: nothing here is secret."""
-        now = self.clock.now()
-        if not self.store.read.devices.is_known(mac, now - _REMEMBERED):
+        if not self.store.read.devices.is_known(mac):
             return _NOTHING
+        now = self.clock.now()
         usable = [a for a in self.store.read.grants.usable_of_device(tenant_id, mac) if a.grant.usable_at(now)]
         if usable:
             return self._admitted(usable[0], usable)
@@ -97,12 +95,12 @@ class StandingService:
         shown = {PurchaseState.FAILED: _FAILED_SHOWN, PurchaseState.EXPIRED: _EXPIRED_SHOWN}.get(purchase.state)
         if shown is not None and now - purchase.changed_at > shown:
             return _NOTHING
-        return Standing(_STEP_OF_STATE[purchase.state], purchase)
+        return Standing(STEP_OF_STATE[purchase.state], purchase)
 
     def of_purchase(self, purchase: Purchase) -> Standing:
         """Where a purchase stands, for whoever holds its id."""
         if purchase.state is not PurchaseState.PAID:
-            return Standing(_STEP_OF_STATE[purchase.state], purchase)
+            return Standing(STEP_OF_STATE[purchase.state], purchase)
         bought = self.store.read.grants.bought_by(purchase.purchase_id)
         if bought is None:  # settled together, or not at all
             raise LookupError(purchase.purchase_id)

@@ -88,6 +88,12 @@ class PurchasesTable:
         """A purchase by the id its buyer holds."""
         return self._one("WHERE purchase_id = ?", purchase_id)
 
+    def progress(self, purchase_id: str) -> tuple[PurchaseState, Reason | None, str] | None:
+        """State, reason and language of a purchase: all that the many polls of waiting pages need."""
+        query = "SELECT state, reason, language FROM purchases WHERE purchase_id = ?"
+        row = self._sql.execute(query, (purchase_id,)).fetchone()
+        return None if row is None else (_STATES[row[0]], None if row[1] is None else Reason(row[1]), row[2])
+
     def by_callback_token(self, token: str) -> Purchase | None:
         """The purchase whose secret callback address ends in this token."""
         return self._one("WHERE callback_token_digest = ?", _digest(token))

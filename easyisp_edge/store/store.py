@@ -104,7 +104,11 @@ class Store:
     async def run(self) -> Never:
         """Commit what arrives, for as long as the daemon lives; everybody's `write` waits on this."""
         while True:
+            # Nobody else writes: until the next commit one snapshot stays true, and reads need no lock each.
+            self._database.reading.execute("BEGIN")
             await self._arrived.wait()
+            # It must not stand while the writer commits, or the write-ahead log could never start over.
+            self._database.reading.execute("COMMIT")
             self._arrived.clear()
             while self._waiting:
                 shared = [self._waiting.popleft() for _ in range(min(len(self._waiting), COMMIT_SHARED_MAX))]

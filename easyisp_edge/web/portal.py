@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from easyisp_edge.web.visits import Visit
 
 _KBPS_PER_MBPS = 1000
+# A kilobyte each: a page and its polls, from more devices than a site has.
+VISITS_KNOWN_MAX = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,20 @@ class ReadyMade:
         bodies: By route, tenant, router and language; in pieces, between which a device's token goes.
         headers: Of pages, by tenant.
         packages: In the JSON's words, by package and language.
+        visits: What the address of a page says, by the address, who asks, and the languages wanted.
     """
 
     bodies: dict[tuple[str, ...], list[bytes]] = field(default_factory=dict)
     headers: dict[str, CIMultiDict[str]] = field(default_factory=dict)
     packages: dict[tuple[Package, str], dict[str, Any]] = field(default_factory=dict)
+    visits: dict[tuple[str, str | None, str | None], tuple[Visit, str]] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Make them anew."""
         self.bodies.clear()
         self.headers.clear()
         self.packages.clear()
+        self.visits.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,16 @@ class Portal:
     pages: Pages
     texts: Texts
     ready_made: ReadyMade = field(default_factory=ReadyMade)
+
+    def visit_and_language(self, request: web.Request) -> tuple[Visit, str]:
+        """Both; worked out once for a page that is asked for again and again."""
+        key = (request.raw_path, request.remote, request.headers.get("Accept-Language"))
+        known = self.ready_made.visits
+        if key not in known:
+            if len(known) >= VISITS_KNOWN_MAX:
+                known.clear()
+            known[key] = self.visit(request), self.language(request)
+        return known[key]
 
     def visit(self, request: web.Request) -> Visit:
         """Whose page a request is for, and by which device."""

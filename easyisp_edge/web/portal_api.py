@@ -16,7 +16,7 @@ from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.purchase import Order
-from easyisp_edge.services.standing import Step
+from easyisp_edge.services.standing import STEP_OF_STATE, Step
 from easyisp_edge.web.portal import Portal, speed_of_contract
 from easyisp_edge.web.requests import needed_text, read_object, text_of
 from easyisp_edge.web.visits import router_of_nas, tenant_of
@@ -24,8 +24,8 @@ from easyisp_edge.web.visits import router_of_nas, tenant_of
 if TYPE_CHECKING:
     from easyisp_edge.config import Gateway, Tenant
     from easyisp_edge.domain.packages import Package
+    from easyisp_edge.domain.payments import Reason
     from easyisp_edge.domain.purchases import Purchase
-    from easyisp_edge.services.standing import Standing
 
 # The hotspot's own pages, on the router's address, call this too. There are no cookies to protect.
 _HEADERS = CIMultiDict(
@@ -97,7 +97,7 @@ class PortalApi:
 
     async def packages(self, request: web.Request) -> web.Response:
         """Active hotspot packages, cheapest first."""
-        visit, language = self.portal.visit(request), self.portal.language(request)
+        visit, language = self.portal.visit_and_language(request)
         router_id = None if visit.router is None else visit.router.id
         made, key = self.portal.ready_made.bodies, ("packages", visit.tenant.id, router_id or "", language)
         if key not in made:
@@ -175,16 +175,15 @@ class PortalApi:
     async def mpesa_status(self, request: web.Request) -> web.Response:
         """Where a purchase stands; the credentials, once paid, for whoever holds its id."""
         purchase_id = request.query.get("checkoutRequestId", "")
-        purchase = self.portal.store.read.purchases.by_id(purchase_id) if is_secret(purchase_id) else None
-        if purchase is None:
+        progress = self.portal.store.read.purchases.progress(purchase_id) if is_secret(purchase_id) else None
+        if progress is None:
             raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
-        standing = self.portal.standing.of_purchase(purchase)
-        content: dict[str, Any] = {"status": _STATUS[purchase.state], "step": standing.step}
-        if purchase.state is PurchaseState.FAILED:
-            content |= self._why(purchase, purchase.language)
-        if standing.admission is not None:
-            content |= self._completed(standing, purchase.language)
-        return answer(content)
+        state, reason, language = progress
+        content: dict[str, Any] = {"status": _STATUS[state]}
+        if state is PurchaseState.PAID:
+            return answer(content | self._completed(purchase_id, language))
+        content["step"] = STEP_OF_STATE[state]
+        return answer(content | self._why(reason, language) if state is PurchaseState.FAILED else content)
 
     def _tenant(self, request: web.Request) -> Tenant:
         config, query = self.portal.site.config, request.query
@@ -222,22 +221,25 @@ class PortalApi:
             "status": _STATUS[purchase.state],
         }
         if failed:
-            return content | self._why(purchase, language)
+            return content | self._why(purchase.reason, language)
         phase = "unknown" if purchase.state is PurchaseState.UNKNOWN else "prompted"
         return content | {
             "message": self.portal.texts.get(language, f"waiting.{phase}.text", phone=purchase.phone.masked)
         }
 
-    def _why(self, purchase: Purchase, language: str) -> dict[str, Any]:
-        key = f"reasons.{purchase.reason or 'unknown'}"
+    def _why(self, reason: Reason | None, language: str) -> dict[str, Any]:
+        key = f"reasons.{reason or 'unknown'}"
         title, text = self.portal.texts.get(language, f"{key}.title"), self.portal.texts.get(language, f"{key}.text")
-        return {"code": purchase.reason, "message": f"{title}. {text}"}
+        return {"code": reason, "message": f"{title}. {text}"}
 
-    def _completed(self, standing: Standing, language: str) -> dict[str, Any]:
+    def _completed(self, purchase_id: str, language: str) -> dict[str, Any]:
+        purchase = self.portal.store.read.purchases.by_id(purchase_id)
+        standing = None if purchase is None else self.portal.standing.of_purchase(purchase)
+        if standing is None or standing.admission is None:  # paid and granted in one transaction
+            raise LookupError(purchase_id)
         admission = standing.admission
-        if admission is None:
-            return {}
         return {
+            "step": standing.step,
             "username": admission.grant.username,
             "password": admission.grant.password,
             "package": self._package(admission.package, language),

@@ -72,9 +72,9 @@ class PortalPages:
 
     async def start(self, request: web.Request) -> web.Response:
         """Where the device stands; packages, where it has nothing under way."""
-        visit, language = self.portal.visit(request), self.portal.language(request)
+        visit, language = self.portal.visit_and_language(request)
         mac = visit.device.mac
-        if mac is not None and "more" not in request.query:
+        if mac is not None and not visit.wants_more:
             standing = self.portal.standing.of_device(visit.tenant.id, mac)
             if standing.step is Step.CONNECTING:
                 self.portal.access.tell_routers(visit.tenant.id)

@@ -65,11 +65,12 @@ def _token(mac: str, router_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Whose page it is, and for which device."""
+    """Whose page it is, for which device, and whether it asks for packages whatever the device has already."""
 
     tenant: Tenant
     router: Router | None
     device: Device
+    wants_more: bool
 
 
 def visit_of(config: Config, query: Mapping[str, str], source: str | None) -> Visit:
@@ -82,7 +83,7 @@ def visit_of(config: Config, query: Mapping[str, str], source: str | None) -> Vi
     device = Device.from_token(query["d"]) if query.get("d") else _handed_over(query)
     router = _router_of_source(config, source) or _router_named(config, device.router_id) or _only_router(config)
     tenant = tenant_of(config, router, query.get("tenantId"))
-    return Visit(tenant, router, Device(device.mac, None if router is None else router.id))
+    return Visit(tenant, router, Device(device.mac, None if router is None else router.id), "more" in query)
 
 
 def router_of_nas(config: Config, nas_ip: str | None, source: str | None) -> Router | None:

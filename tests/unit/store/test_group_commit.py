@@ -50,7 +50,9 @@ class WatchedDatabase:
             ":memory:", isolation_level=None, check_same_thread=False, factory=_RefusingConnection
         )
         migrations.migrate(self.connection)
-        self.reading: sqlite3.Connection = self.connection
+        # A connection of its own, as in a real database: the store holds a transaction open on it between commits.
+        self.reading = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        migrations.migrate(self.reading)
         self.history: list[str] = []
         self.connection.set_trace_callback(self.history.append)
         self.gate = asyncio.Event()
@@ -64,6 +66,7 @@ class WatchedDatabase:
         return work(self.connection)
 
     async def close(self) -> None:
+        self.reading.close()
         self.connection.close()
 
     @property
@@ -331,7 +334,7 @@ async def test_box_time_is_written_with_each_commit() -> None:
         await store.write(note("one"))
         time.advance(60)
         await store.write(note("two"))
-        assert store.read.clock.last() == clock.mark()
+        assert Tables(database.connection, None).clock.last() == clock.mark()
 
 
 async def test_a_store_that_is_stopped_answers_nobody_wrongly() -> None:

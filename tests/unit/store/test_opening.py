@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import threading
@@ -9,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from easyisp_edge.domain.events import Stream
 from easyisp_edge.errors import EdgeError
 from easyisp_edge.store.connections import BUSY_TIMEOUT_SECONDS, ThreadedDatabase
+from easyisp_edge.store.store import Store, running
+from easyisp_edge.timekeeping import BoxClock
+from tests.fakes.clocks import ManualTime
 from tests.unit.shop import TENANT, a_purchase, add_purchase, open_books
 
 if TYPE_CHECKING:
@@ -148,3 +153,34 @@ async def test_nothing_is_left_running(tmp_path: Path) -> None:
         thread.join(timeout=5)
     assert len(begun) >= 2
     assert not any(thread.is_alive() for thread in begun)
+
+
+async def test_a_held_snapshot_is_given_up_for_each_write(tmp_path: Path) -> None:
+    """Between commits the reading connection holds one snapshot; it is a new one as soon as a write is answered."""
+    database = await ThreadedDatabase.open(tmp_path / "edge.sqlite")
+    try:
+        async with running(Store(database, BoxClock(ManualTime(), None))) as store:
+            for number in range(1, 4):
+                await asyncio.sleep(0)
+                assert store.read.events.head(Stream.MONEY)[0] == number - 1
+                await store.write(lambda tx: tx.events.append(Stream.MONEY, "test.written", "x", {}))
+                assert store.read.events.head(Stream.MONEY)[0] == number
+            await asyncio.sleep(0.01)
+            assert database.reading.in_transaction
+    finally:
+        await database.close()
+
+
+async def test_the_log_of_changes_starts_over(tmp_path: Path) -> None:
+    """The snapshot is given back before each commit: the write-ahead log does not grow with every write for ever."""
+    path = tmp_path / "edge.sqlite"
+    database = await ThreadedDatabase.open(path)
+    try:
+        async with running(Store(database, BoxClock(ManualTime(), None))) as store:
+            for _ in range(1500):
+                store.read.events.head(Stream.MONEY)
+                await store.write(lambda tx: tx.events.append(Stream.MONEY, "test.written", "x", {"filler": "y" * 900}))
+            # A thousand pages are moved to the database at a time; several times that were written.
+            assert path.with_name("edge.sqlite-wal").stat().st_size < 8 * 1024 * 1024
+    finally:
+        await database.close()
