@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.events import Stream
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 # Anybody may post to the address without a secret: how often that may make us ask about one purchase.
 BARE_CALLBACKS_MAX = 3
 RAW_OCTETS_MAX = 4096
+# When nobody answered, others are asked about first.
+POSTPONED = timedelta(seconds=20)
 
 
 class Verdict(enum.StrEnum):
@@ -93,7 +96,7 @@ class SettlementService:
         """Ask a gateway about the purchase longest due; gives the seconds until the next is due.
 
         Raises:
-            UnavailableError: The gateway did not answer; the purchase stays due.
+            UnavailableError: The gateway did not answer; the purchase is soon due again.
         """
         if self._seconds_to_next(gateway_id) == 0.0:
             await gateway.query_turn()
@@ -115,7 +118,8 @@ class SettlementService:
             log.error("query for %s refused: %s", purchase.account_reference, error)  # noqa: TRY400 - no bug of ours
             await self.store.write(lambda tx: _asked_in_vain(tx, purchase.purchase_id, self.clock.now()))
         except UnavailableError:
-            await self.store.write(lambda tx: _asked_in_vain(tx, purchase.purchase_id, self.clock.now()))
+            # Nobody answered: that uses up none of the times it is to be asked, however long it lasts.
+            await self.store.write(lambda tx: _postpone(tx, purchase.purchase_id, self.clock.now()))
             raise
         else:
             await self._take(purchase.purchase_id, report)
@@ -408,6 +412,12 @@ def _asked_in_vain(tx: Tables, purchase_id: str, now: datetime) -> None:
         return
     asked = replace(purchase, queries=purchase.queries + 1)
     tx.purchases.update(replace(asked, query_at=asked.next_query_at(now)))
+
+
+def _postpone(tx: Tables, purchase_id: str, now: datetime) -> None:
+    purchase = tx.purchases.by_id(purchase_id)
+    if purchase is not None and purchase.state is not PurchaseState.PAID:
+        tx.purchases.update(replace(purchase, query_at=now + POSTPONED))
 
 
 def _expire(tx: Tables, now: datetime) -> None:

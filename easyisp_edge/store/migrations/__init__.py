@@ -53,4 +53,6 @@ def _statements(script: str) -> list[str]:
         if sqlite3.complete_statement(begun):
             found.append(begun)
             begun = ""
+    if begun.strip():
+        raise ValueError(f"a migration ends within a statement: {begun.strip()[:60]}")
     return found

@@ -194,6 +194,19 @@ async def test_a_silent_gateway_is_asked_about_others_next(counter: Counter) -> 
     assert purchase.query_at > counter.books.now()
 
 
+async def test_weeks_without_an_answer_do_not_end_the_asking(counter: Counter) -> None:
+    """An uplink that was away uses up no question: when it is back, a payment whose callback was lost is found."""
+    for _ in range(20):
+        counter.books.time.advance(36 * 3600)
+        counter.gateway.query_answers.append(UnavailableError("daraja.unavailable", "No answer."))
+        with pytest.raises(UnavailableError):
+            await counter.round()
+    counter.books.time.advance(60)
+    counter.gateway.query_answers.append(query_paid())
+    await counter.round()
+    assert counter.purchase().state is PurchaseState.PAID
+
+
 async def test_a_refused_question_fails_no_purchase(counter: Counter) -> None:
     """Wrong credentials say nothing about the customer's money."""
     counter.books.time.advance(8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from importlib import resources
@@ -123,3 +124,13 @@ async def test_a_refused_file_is_closed_again(tmp_path: Path) -> None:
     with pytest.raises(EdgeError, match="install the release that wrote it"):
         await ThreadedDatabase.open(path)
     path.rename(tmp_path / "moved.sqlite")
+
+
+def test_a_migration_cut_short_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last statement without its end is an error, not left out without a word."""
+    monkeypatch.setattr(
+        migrations, "scripts", lambda: ["CREATE TABLE one (id INTEGER);\nCREATE TABLE two (id INTEGER)\n"]
+    )
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    with contextlib.closing(connection), pytest.raises(ValueError, match="ends within a statement"):
+        migrations.migrate(connection)
