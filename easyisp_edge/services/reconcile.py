@@ -82,7 +82,6 @@ class Reconciler:
         Raises:
             UnavailableError: The router was not reached; what was done is kept, the rest is for the next round.
         """
-        wanted = await self._wanted()
         try:
             state = await self.router.observe()
         except RefusedError as error:
@@ -90,6 +89,8 @@ class Reconciler:
                 "router.unreadable", f"{self.router_id} lets us not read: {error.message}"
             ) from error
         self.presence.observed(self.router_id, {session.user for session in state.active})
+        # Read after the look: the session of a grant made meanwhile must not be taken for nobody's.
+        wanted = await self._wanted()
         await self._put_off(wanted, state)
         if self.mode is RouterMode.HOTSPOT_USER:
             await self._put_users(wanted, state)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from easyisp_edge.domain.packages import Package
+    from easyisp_edge.domain.routers import RouterState
 
 FAMILY = replace(HOUR, package_id="7d", devices_max=2, rate_limit=RateLimit(3000, 8000))
 ONE, TWO = "USER000001", "USER000002"
@@ -432,3 +433,19 @@ async def test_a_step_forward_of_box_time_ends_on_the_router_too(spot: Spot) -> 
     spot.books.clock.look()
     await spot.pass_time(3600 - 9 * 60)
     assert f"logout {ONE}" in await spot.round()
+
+
+async def test_a_grant_made_during_the_look_keeps_its_session(
+    radius_spot: Spot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bought and logged in while the router was being read: its session is not taken for nobody's."""
+    look = radius_spot.router.observe
+
+    async def look_slowly() -> RouterState:
+        await radius_spot.add()
+        radius_spot.router.add_session(ONE, MAC)
+        return await look()
+
+    monkeypatch.setattr(radius_spot.router, "observe", look_slowly)
+    assert await radius_spot.round() == []
+    assert len(radius_spot.router.sessions_of(ONE)) == 1
