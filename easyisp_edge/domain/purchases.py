@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Service
     from easyisp_edge.domain.values import MacAddress, Money, Msisdn
 
-# A prompt lives about a minute on the phone, up to three on some handsets.
-PROMPT_LIFE = timedelta(seconds=180)
 # While it may still be open, the same SIM is not prompted again.
 PHONE_HOLD = timedelta(seconds=120)
 # From here on the page stops promising; the books stay open.

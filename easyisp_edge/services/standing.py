@@ -86,7 +86,7 @@ class StandingService:
         if not self.store.read.devices.is_known(mac):
             return _NOTHING
         now = self.clock.now()
-        usable = [a for a in self.store.read.grants.usable_of_device(tenant_id, mac) if a.grant.usable_at(now)]
+        usable = self._usable(tenant_id, mac, now)
         if usable:
             return self._admitted(usable[0], usable)
         purchase = self.store.read.purchases.latest_of_device(tenant_id, mac)
@@ -114,11 +114,12 @@ class StandingService:
         grant, now = admission.grant, self.clock.now()
         if not grant.usable_at(now):
             return Standing(Step.CHOOSE, purchase, admission, 0, receipt)
-        beside = [admission]
-        if grant.mac is not None:
-            of_device = self.store.read.grants.usable_of_device(grant.tenant_id, grant.mac)
-            beside = [a for a in of_device if a.grant.usable_at(now)]
+        beside = [admission] if grant.mac is None else self._usable(grant.tenant_id, grant.mac, now)
         return self._admitted(admission, beside, purchase, receipt)
+
+    def _usable(self, tenant_id: str, mac: MacAddress, now: datetime) -> list[Admission]:
+        of_device = self.store.read.grants.usable_of_device(tenant_id, mac)
+        return [admission for admission in of_device if admission.grant.usable_at(now)]
 
     def _admitted(
         self,
