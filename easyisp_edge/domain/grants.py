@@ -6,7 +6,7 @@ import enum
 import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,9 +61,7 @@ class Grant:
 
     def seconds_left_at(self, now: datetime) -> int:
         """Time left at that instant in whole seconds, rounded up: nobody is cut short by a fraction."""
-        if self.state is GrantState.RUNNING and self.ends_at is not None:
-            return max(0, math.ceil((self.ends_at - now).total_seconds()))
-        return self.seconds_left
+        return _seconds_left(self.ends_at, self.seconds_left, self.state, now)
 
     def usable_at(self, now: datetime) -> bool:
         """Whether it lets its device on at that instant."""
@@ -80,9 +78,33 @@ class Grant:
         return replace(self, state=GrantState.ENDED, seconds_left=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A grant together with what it bought: all that a router needs to know."""
+class Admission(NamedTuple):
+    """What a router needs to know of a grant, and what it bought.
 
-    grant: Grant
+    A tuple of the few fields that takes: one is read at every login, and thousands are held per router.
+    """
+
+    grant_id: str
+    tenant_id: str
+    username: str
+    password: str
+    mac: MacAddress | None
+    state: GrantState
+    seconds_left: int
+    created_at: datetime
+    ends_at: datetime | None
     package: Package
+
+    def seconds_left_at(self, now: datetime) -> int:
+        """As a grant's."""
+        return _seconds_left(self.ends_at, self.seconds_left, self.state, now)
+
+    def usable_at(self, now: datetime) -> bool:
+        """As a grant's."""
+        return self.state is not GrantState.ENDED and self.seconds_left_at(now) > 0
+
+
+def _seconds_left(ends_at: datetime | None, seconds_left: int, state: GrantState, now: datetime) -> int:
+    if ends_at is not None and state is GrantState.RUNNING:
+        return max(0, math.ceil((ends_at - now).total_seconds()))
+    return seconds_left

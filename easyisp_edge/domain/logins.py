@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Service
@@ -18,8 +18,7 @@ class Credential(Protocol):
         """Whether it was made from that password."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoginRequest:
+class LoginRequest(NamedTuple):
     """A router asks whether a device may go online.
 
     Args:
@@ -41,8 +40,7 @@ class LoginRequest:
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoginAccepted:
+class LoginAccepted(NamedTuple):
     """The device may go online.
 
     Args:

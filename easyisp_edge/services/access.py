@@ -58,9 +58,9 @@ class AccessService:
         """What lets a device on now; what runs comes before what waits."""
         now = self.clock.now()
         usable = self.store.read.grants.usable_of_device(tenant_id, mac)
-        return next((admission for admission in usable if admission.grant.usable_at(now)), None)
+        return next((admission for admission in usable if admission.usable_at(now)), None)
 
-    async def started(self, grant: Grant) -> None:
+    async def started(self, grant: Grant | Admission) -> None:
         """The device was let on: from the first time, the grant's time runs."""
         if grant.state is GrantState.WAITING:
             await self.store.write(lambda tx: _start(tx, grant.grant_id, self.clock.now()))
@@ -82,42 +82,43 @@ class AccessService:
         At once, except at a grant's first use: that starts its time, and is committed before it is answered.
         """
         admission = self.store.read.grants.admission(request.username)
-        if admission is None or admission.grant.tenant_id != self.tenant_of.get(request.router_id):
+        if admission is None or admission.tenant_id != self.tenant_of.get(request.router_id):
             return LoginRejected(self.message(request.router_id, "rejects.unknown_user"))
         now = self.clock.now()
         refusal = self._refusal(admission, request, now)
         if refusal is not None:
             return LoginRejected(self.message(request.router_id, refusal))
-        if admission.grant.state is GrantState.WAITING:
+        if admission.state is GrantState.WAITING:
             return self._start_and_accept(admission)
-        return self._accept(admission, admission.grant, now)
+        return self._accept(admission, now)
 
     def _refusal(self, admission: Admission, request: LoginRequest, now: datetime) -> str | None:
-        grant, package = admission.grant, admission.package
-        if not request.credential.matches(grant.password):
+        package = admission.package
+        if not request.credential.matches(admission.password):
             return "rejects.wrong_password"
-        if not grant.usable_at(now):
+        if not admission.usable_at(now):
             return "rejects.time_up"
-        if grant.service is not request.service or not package.valid_on(request.router_id):
+        if package.service is not request.service or not package.valid_on(request.router_id):
             return "rejects.other_place"
-        if grant.mac is not None and request.mac is not None and grant.mac != request.mac and package.devices_max == 1:
+        if package.devices_max == 1 and admission.mac != request.mac and None not in (admission.mac, request.mac):
             return "rejects.other_device"
         return None
 
     async def _start_and_accept(self, admission: Admission) -> LoginAnswer:
-        await self.started(admission.grant)
-        running = self.store.read.grants.by_id(admission.grant.grant_id)
+        await self.started(admission)
+        running = self.store.read.grants.admission_by_id(admission.grant_id)
         if running is None:
             raise UnavailableError("grant.unreadable", "The grant could not be read back.")
-        return self._accept(admission, running, self.clock.now())
+        return self._accept(running, self.clock.now())
 
-    def _accept(self, admission: Admission, grant: Grant, now: datetime) -> LoginAccepted:
+    def _accept(self, admission: Admission, now: datetime) -> LoginAccepted:
+        package = admission.package
         return LoginAccepted(
-            grant_id=grant.grant_id,
-            session_seconds=max(1, grant.seconds_left_at(now)),
-            rate_limit=admission.package.rate_limit,
-            data_left=admission.package.data_limit,
-            devices_max=admission.package.devices_max,
+            grant_id=admission.grant_id,
+            session_seconds=max(1, admission.seconds_left_at(now)),
+            rate_limit=package.rate_limit,
+            data_left=package.data_limit,
+            devices_max=package.devices_max,
         )
 
 

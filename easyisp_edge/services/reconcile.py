@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from easyisp_edge.domain.grants import Admission, Grant
+    from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.packages import Package
     from easyisp_edge.domain.routers import ActiveSession, FoundUser, HotspotHost, RouterState
     from easyisp_edge.domain.values import MacAddress
@@ -73,7 +73,7 @@ class Reconciler:
     store: Store
     clock: Clock
     presence: Presence
-    started: Callable[[Grant], Awaitable[None]]
+    started: Callable[[Admission], Awaitable[None]]
     _read: _Read = field(default_factory=_Read)
 
     async def round(self) -> float | None:
@@ -102,11 +102,11 @@ class Reconciler:
         await self._read_grants()
         now = self.clock.now()
         return {
-            admission.grant.username: admission
+            admission.username: admission
             for admission in self._read.usable.values()
-            if admission.grant.service is Service.HOTSPOT
+            if admission.package.service is Service.HOTSPOT
             and admission.package.valid_on(self.router_id)
-            and admission.grant.usable_at(now)
+            and admission.usable_at(now)
         }
 
     async def _read_grants(self) -> None:
@@ -115,7 +115,7 @@ class Reconciler:
         sequence, _ = self.store.read.events.head(Stream.MONEY)
         if read.sequence is None or sequence - read.sequence > EVENTS_FOLLOWED_MAX:
             usable = await self.store.survey(lambda tables: tables.grants.usable(self.tenant_id))
-            read.usable = {admission.grant.grant_id: admission for admission in usable}
+            read.usable = {admission.grant_id: admission for admission in usable}
         elif sequence > read.sequence:
             for grant_id in self.store.read.events.keys_since(Stream.MONEY, read.sequence, "grant."):
                 self._reread(grant_id)
@@ -123,9 +123,9 @@ class Reconciler:
 
     def _reread(self, grant_id: str) -> None:
         admission = self.store.read.grants.admission_by_id(grant_id)
-        if admission is None or admission.grant.tenant_id != self.tenant_id:
+        if admission is None or admission.tenant_id != self.tenant_id:
             return
-        if admission.grant.state is GrantState.ENDED:
+        if admission.state is GrantState.ENDED:
             self._read.usable.pop(grant_id, None)
         else:
             self._read.usable[grant_id] = admission
@@ -170,8 +170,7 @@ class Reconciler:
         hosts = {host.mac: host for host in state.hosts}
         missing = False
         # A device's grants are used one after the other: what runs first, then by age.
-        for admission in sorted(wanted.values(), key=_turn):
-            grant = admission.grant
+        for grant in sorted(wanted.values(), key=_turn):
             if grant.username in on:
                 await self.started(grant)
             elif grant.mac is not None and grant.mac not in macs_on:
@@ -183,11 +182,11 @@ class Reconciler:
                     missing |= not await self._login(grant, grant.mac, host)
         return missing
 
-    def _is_new(self, grant: Grant) -> bool:
+    def _is_new(self, grant: Admission) -> bool:
         """Whether its buyer is likely to be looking at the page, waiting to be let on."""
         return self.clock.now() - grant.created_at < IMPATIENT_FOR
 
-    async def _login(self, grant: Grant, mac: MacAddress, host: HotspotHost) -> bool:
+    async def _login(self, grant: Admission, mac: MacAddress, host: HotspotHost) -> bool:
         try:
             await self.router.login(username=grant.username, password=grant.password, mac=mac, address=host.address)
         except ConflictError as error:
@@ -202,7 +201,7 @@ class Reconciler:
 
 
 def _turn(admission: Admission) -> tuple[bool, datetime]:
-    return admission.grant.state is not GrantState.RUNNING, admission.grant.created_at
+    return admission.state is not GrantState.RUNNING, admission.created_at
 
 
 def user_profile(package: Package) -> UserProfile:
@@ -213,17 +212,17 @@ def user_profile(package: Package) -> UserProfile:
 
 def wanted_user(admission: Admission, profile: UserProfile, now: datetime, under_way_seconds: int = 0) -> WantedUser:
     """The hotspot user of a grant, as it should stand on a router; `under_way_seconds` is its running session."""
-    grant, package = admission.grant, admission.package
-    mac = grant.mac if package.devices_max == 1 else None
-    contents = f"{grant.username}\0{grant.password}\0{mac or ''}"
+    package = admission.package
+    mac = admission.mac if package.devices_max == 1 else None
+    contents = f"{admission.username}\0{admission.password}\0{mac or ''}"
     fingerprint = hashlib.sha256(contents.encode()).hexdigest()[:12]
     return WantedUser(
-        name=grant.username,
-        password=grant.password,
+        name=admission.username,
+        password=admission.password,
         profile=profile.name,
         mac=mac,
-        uptime_left_seconds=grant.seconds_left_at(now) + under_way_seconds,
-        comment=f"{USER_MARK}{grant.grant_id} {fingerprint}",
+        uptime_left_seconds=admission.seconds_left_at(now) + under_way_seconds,
+        comment=f"{USER_MARK}{admission.grant_id} {fingerprint}",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,7 @@ class StandingService:
         now = self.clock.now()
         usable = self._usable(tenant_id, mac, now)
         if usable:
-            return self._admitted(usable[0], usable)
+            return self._admitted(usable[0], usable, now)
         purchase = self.store.read.purchases.latest_of_device(tenant_id, mac)
         if purchase is None or purchase.state is PurchaseState.PAID:
             return _NOTHING
@@ -101,34 +101,33 @@ class StandingService:
         """Where a purchase stands, for whoever holds its id."""
         if purchase.state is not PurchaseState.PAID:
             return Standing(STEP_OF_STATE[purchase.state], purchase)
-        bought = self.store.read.grants.bought_by(purchase.purchase_id)
+        return replace(self.of_paid(purchase.purchase_id), purchase=purchase)
+
+    def of_paid(self, purchase_id: str) -> Standing:
+        """The same for a purchase that is known to be paid, without reading the purchase itself."""
+        bought = self.store.read.grants.bought_by(purchase_id)
         if bought is None:  # settled together, or not at all
-            raise LookupError(purchase.purchase_id)
-        return self._of_grant(purchase, *bought)
+            raise LookupError(purchase_id)
+        admission, receipt = bought
+        now = self.clock.now()
+        if not admission.usable_at(now):
+            return Standing(Step.CHOOSE, None, admission, 0, receipt)
+        mac, tenant_id = admission.mac, admission.tenant_id
+        beside = [admission] if mac is None else self._usable(tenant_id, mac, now)
+        return self._admitted(admission, beside, now, receipt)
 
     def ends_at(self, standing: Standing) -> datetime:
         """When the time left is over, if it is used without a pause."""
         return self.clock.now() + timedelta(seconds=standing.seconds_left)
 
-    def _of_grant(self, purchase: Purchase, admission: Admission, receipt: str | None) -> Standing:
-        grant, now = admission.grant, self.clock.now()
-        if not grant.usable_at(now):
-            return Standing(Step.CHOOSE, purchase, admission, 0, receipt)
-        beside = [admission] if grant.mac is None else self._usable(grant.tenant_id, grant.mac, now)
-        return self._admitted(admission, beside, purchase, receipt)
-
     def _usable(self, tenant_id: str, mac: MacAddress, now: datetime) -> list[Admission]:
         of_device = self.store.read.grants.usable_of_device(tenant_id, mac)
-        return [admission for admission in of_device if admission.grant.usable_at(now)]
+        return [admission for admission in of_device if admission.usable_at(now)]
 
     def _admitted(
-        self,
-        admission: Admission,
-        usable: list[Admission],
-        purchase: Purchase | None = None,
-        receipt: str | None = None,
+        self, admission: Admission, usable: list[Admission], now: datetime, receipt: str | None = None
     ) -> Standing:
         # One after the other: while one of a device's grants has it online, the others wait their turn.
-        online = any(self.presence.is_online(a.grant.username) for a in usable)
-        seconds = sum(a.grant.seconds_left_at(self.clock.now()) for a in usable)
-        return Standing(Step.ONLINE if online else Step.CONNECTING, purchase, admission, seconds, receipt)
+        online = any(self.presence.is_online(each.username) for each in usable)
+        seconds = sum(each.seconds_left_at(now) for each in usable)
+        return Standing(Step.ONLINE if online else Step.CONNECTING, None, admission, seconds, receipt)

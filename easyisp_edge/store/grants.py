@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.grants import Admission, Grant, GrantState
 from easyisp_edge.domain.packages import Service
+from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.store.columns import (
     instant,
     optional_instant,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
 
-    from easyisp_edge.domain.values import MacAddress
     from easyisp_edge.store.packages import PackagesTable
 
 _COLUMNS = (
@@ -27,10 +27,14 @@ _COLUMNS = (
     " seconds_left, created_at, started_at, ends_at"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
+_ADMISSION_COLUMNS = (
+    "grant_id", "tenant_id", "package_version_id", "username", "password", "mac", "state", "seconds_left",
+    "created_at", "ends_at",
+)  # fmt: skip
+_SELECT_ADMISSION = f"SELECT {', '.join(_ADMISSION_COLUMNS)} FROM grants "  # noqa: S608 - a constant
 _SELECT_BOUGHT = (
-    "SELECT "  # noqa: S608 - constants
-    + ", ".join(f"g.{column.strip()}" for column in _COLUMNS.split(","))
-    + ", p.mpesa_receipt_number FROM payments p JOIN grants g ON g.payment_id = p.payment_id"
+    f"SELECT {', '.join(f'g.{column}' for column in _ADMISSION_COLUMNS)}, p.mpesa_receipt_number"  # noqa: S608
+    " FROM payments p JOIN grants g ON g.payment_id = p.payment_id"
     " WHERE p.purchase_id = ? AND p.disposition = 'grant'"
 )
 # Read at every login: a look-up is a third of what calling the enumeration costs.
@@ -96,7 +100,7 @@ class GrantsTable:
     def bought_by(self, purchase_id: str) -> tuple[Admission, str | None] | None:
         """The grant a purchase bought, with what it bought and the payment's receipt, where known."""
         row = self._sql.execute(_SELECT_BOUGHT, (purchase_id,)).fetchone()
-        return None if row is None else (self._admission(_read(row)), row[-1])
+        return None if row is None else (self._admission(row), row[-1])
 
     def by_username(self, username: str) -> Grant | None:
         """A grant by its user name, over or not."""
@@ -104,27 +108,26 @@ class GrantsTable:
 
     def admission(self, username: str) -> Admission | None:
         """A grant by its user name, with what it bought."""
-        grant = self.by_username(username)
-        return None if grant is None else self._admission(grant)
+        return self._one_admission("WHERE username = ?", username)
 
     def admission_by_id(self, grant_id: str) -> Admission | None:
         """A grant by our id, with what it bought."""
-        grant = self.by_id(grant_id)
-        return None if grant is None else self._admission(grant)
+        return self._one_admission("WHERE grant_id = ?", grant_id)
 
     def usable_of_device(self, tenant_id: str, mac: MacAddress) -> list[Admission]:
         """What lets a device on, in the order it is used: what runs first, then by age."""
         rows = self._sql.execute(
             # The plus keeps SQLite from walking all of the tenant's grants instead of the device's few.
-            _SELECT + "WHERE mac = ? AND state <> 'ended' AND +tenant_id = ? ORDER BY state <> 'running', created_at",
+            _SELECT_ADMISSION
+            + "WHERE mac = ? AND state <> 'ended' AND +tenant_id = ? ORDER BY state <> 'running', created_at",
             (mac.text, tenant_id),
         )
-        return [self._admission(_read(row)) for row in rows]
+        return [self._admission(row) for row in rows]
 
     def usable(self, tenant_id: str) -> list[Admission]:
         """All that lets a device on at one tenant. A long read."""
-        rows = self._sql.execute(_SELECT + "WHERE tenant_id = ? AND state <> 'ended'", (tenant_id,))
-        return [self._admission(_read(row)) for row in rows]
+        rows = self._sql.execute(_SELECT_ADMISSION + "WHERE tenant_id = ? AND state <> 'ended'", (tenant_id,))
+        return [self._admission(row) for row in rows]
 
     def over(self, now: datetime) -> list[Grant]:
         """Grants that still run although their time is up."""
@@ -136,8 +139,24 @@ class GrantsTable:
         row = self._sql.execute("SELECT min(ends_at) FROM grants WHERE state = 'running'").fetchone()
         return read_optional_instant(row[0])
 
-    def _admission(self, grant: Grant) -> Admission:
-        return Admission(grant, self._packages.by_id(grant.package_version_id).package)
+    def _one_admission(self, where: str, parameter: str) -> Admission | None:
+        row = self._sql.execute(_SELECT_ADMISSION + where, (parameter,)).fetchone()
+        return None if row is None else self._admission(row)
+
+    def _admission(self, row: tuple[Any, ...]) -> Admission:
+        mac, ends_at, package = row[5], row[9], self._packages.by_id(row[2]).package
+        return Admission(
+            row[0],
+            package.tenant_id,  # the same, and one string for all
+            row[3],
+            row[4],
+            None if mac is None else MacAddress(mac),
+            _STATES[row[6]],
+            row[7],
+            read_instant(row[8]),
+            None if ends_at is None else read_instant(ends_at),
+            package,
+        )
 
     def _one(self, where: str, *parameters: Any) -> Grant | None:
         row = self._sql.execute(_SELECT + where, parameters).fetchone()

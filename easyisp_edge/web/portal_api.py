@@ -233,15 +233,14 @@ class PortalApi:
         return {"code": reason, "message": f"{title}. {text}"}
 
     def _completed(self, purchase_id: str, language: str) -> dict[str, Any]:
-        purchase = self.portal.store.read.purchases.by_id(purchase_id)
-        standing = None if purchase is None else self.portal.standing.of_purchase(purchase)
-        if standing is None or standing.admission is None:  # paid and granted in one transaction
+        standing = self.portal.standing.of_paid(purchase_id)
+        if standing.admission is None:  # paid and granted in one transaction
             raise LookupError(purchase_id)
         admission = standing.admission
         return {
             "step": standing.step,
-            "username": admission.grant.username,
-            "password": admission.grant.password,
+            "username": admission.username,
+            "password": admission.password,
             "package": self._package(admission.package, language),
             "secondsLeft": standing.seconds_left,
             "expiresAt": self.portal.standing.ends_at(standing).isoformat(timespec="seconds").replace("+00:00", "Z"),

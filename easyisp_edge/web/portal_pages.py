@@ -233,7 +233,7 @@ class PortalPages:
         router = next((r for r in self.portal.site.config.routers if r.id == view.device.router_id), None)
         if router is None or router.login_url is None:
             return None
-        grant = standing.admission.grant
+        grant = standing.admission
         return LoginForm(str(router.login_url), grant.username, grant.password, view.origin + (view.here or "/"))
 
     def _offer_of(self, standing: Standing, language: str) -> Offer:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16
 BARE = "bare aiohttp JSON"
+_PAID = "poll, paid"
 _POLL = "/api/portal/mpesa/status?checkoutRequestId="
 _RATE_TARGET, _P95_TARGET_MS = at_least(0.6), at_most(12)
 _PAGE_OCTETS_TARGET = at_most(15 * 1024)
@@ -48,14 +49,15 @@ def run(folder: Path, sizes: Sizes, past: Past) -> Iterator[Measure]:
             Contestant(BARE, bare, partial(_drive, bare_port, lambda _n: "/json", b"completed", sizes.seconds)),
             contestant("first page", _first_page, b"package=1h"),
             contestant("packages", lambda n: f"/api/portal/packages?router={ROUTER}&mac={_mac(n)}", b'"packages"'),
-            contestant("poll, paid", lambda n: _POLL + paid[n].purchase_id, b'"completed"'),
+            contestant(_PAID, lambda n: _POLL + paid[n].purchase_id, b'"completed"'),
             contestant("poll, pending", lambda n: _POLL + open_[n].purchase_id, b'"pending"'),
         ]
         reference, *ours = contest(contestants, sizes.rounds)
         yield from (reference.rate(), reference.latency(0.95), reference.cpu(), reference.busy(), reference.ceiling())
         for trials in ours:
             yield trials.rate()
-            yield trials.ratio(reference, _RATE_TARGET)
+            # The last poll of a purchase, asked a few times; the others are what a crowd asks for.
+            yield trials.ratio(reference, None if trials.name == _PAID else _RATE_TARGET)
             yield trials.latency(0.5)
             yield trials.latency(0.95, _P95_TARGET_MS)
             yield from (trials.cpu(), trials.cpu_ratio(reference), trials.busy())

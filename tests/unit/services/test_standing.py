@@ -108,7 +108,7 @@ async def test_a_paid_purchase_connects_then_is_online(books: Books) -> None:
     assert (at_first.step, at_first.seconds_left) == (Step.CONNECTING, 3600)
     assert at_first.mpesa_receipt_number == RECEIPT
     assert at_first.admission is not None
-    presence.came(ROUTER, at_first.admission.grant.username)
+    presence.came(ROUTER, at_first.admission.username)
     assert service.of_purchase(purchase).step is Step.ONLINE
     of_device = service.of_device(TENANT, MAC)
     assert (of_device.step, of_device.mpesa_receipt_number) == (Step.ONLINE, None)
@@ -118,7 +118,9 @@ async def test_a_paid_purchase_connects_then_is_online(books: Books) -> None:
 async def test_when_the_time_is_up_one_chooses_again(books: Books) -> None:
     """Who holds the purchase still sees what it was."""
     purchase = await paid(books)
-    grant = books.store.read.grants.usable_of_device(TENANT, MAC)[0].grant
+    grant_id = books.store.read.grants.usable_of_device(TENANT, MAC)[0].grant_id
+    grant = books.store.read.grants.by_id(grant_id)
+    assert grant is not None
     await books.store.write(lambda tx: tx.grants.update(grant.started(START)))
     books.time.advance(3600)
     over = standing(books).of_purchase(purchase)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.domain.grants import GrantState
+from easyisp_edge.domain.grants import Admission, Grant, GrantState
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.payments import Disposition, EvidenceSource, Outcome, Payment, PaymentMethod, Reason
@@ -177,7 +177,22 @@ def test_grants_come_back(seconds: int, started_at: datetime, mac: MacAddress | 
         assert tx.grants.by_username(grant.username) == standing
         admission = tx.grants.admission(grant.username)
         assert admission is not None
-        assert (admission.grant, admission.package) == (standing, HOUR)
+        assert admission == admission_of(standing)
+
+
+def admission_of(grant: Grant) -> Admission:
+    return Admission(
+        grant.grant_id,
+        grant.tenant_id,
+        grant.username,
+        grant.password,
+        grant.mac,
+        grant.state,
+        grant.seconds_left,
+        grant.created_at,
+        grant.ends_at,
+        HOUR,
+    )
 
 
 def test_usable_grants_are_in_the_order_of_use() -> None:
@@ -191,10 +206,11 @@ def test_usable_grants_are_in_the_order_of_use() -> None:
     add_grant(tx, number=6, tenant_id="other")
     for changed in (running, over):
         tx.grants.update(changed)
-    assert [a.grant for a in tx.grants.usable_of_device(TENANT, MAC)] == [running, waiting, later]
-    found = sorted((a.grant for a in tx.grants.usable(TENANT)), key=lambda grant: grant.grant_id)
-    assert found == sorted([running, waiting, later, elsewhere], key=lambda grant: grant.grant_id)
-    assert all(a.package == HOUR for a in tx.grants.usable(TENANT))
+    assert tx.grants.usable_of_device(TENANT, MAC) == [admission_of(each) for each in (running, waiting, later)]
+    found = sorted(tx.grants.usable(TENANT), key=lambda admission: admission.grant_id)
+    assert found == [
+        admission_of(each) for each in sorted([running, waiting, later, elsewhere], key=lambda grant: grant.grant_id)
+    ]
 
 
 def test_grants_that_are_over_are_found() -> None:
