@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from easyisp_edge.domain.payers import Payer
     from easyisp_edge.domain.values import Money, Msisdn
 
 
@@ -35,7 +36,8 @@ class Reason(enum.StrEnum):
     NOT_REGISTERED = "not_registered"  # the number has no M-Pesa
     BUSY = "busy"  # M-Pesa is throttling or overloaded
     UNREACHABLE = "unreachable"  # M-Pesa was not reached; nothing was sent
-    WRONG_AMOUNT = "wrong_amount"  # money came, but not the price: it is kept, for a person to assign
+    WRONG_AMOUNT = "wrong_amount"  # M-Pesa tells another amount than was asked: kept, for a person to assign
+    PAID_SHORT = "paid_short"  # the customer paid less than the price: it is in the wallet
     CONFIGURATION = "configuration"  # the owner's set-up is at fault
     SYSTEM = "system"  # M-Pesa says it failed and not why
 
@@ -46,12 +48,18 @@ class EvidenceSource(enum.StrEnum):
     STK_PUSH = "stk_push"  # the answer to the push itself
     STK_CALLBACK = "stk_callback"  # on the purchase's secret address
     STK_CALLBACK_BARE = "stk_callback_bare"  # on the address without a secret: anybody may have written it
+    STK_CALLBACK_RELAYED = "stk_callback_relayed"  # the same as STK_CALLBACK, handed on by central
     STK_QUERY = "stk_query"
+    PULL = "pull"  # a row of the merchant's own list of transactions
+    C2B = "c2b"  # a confirmation on the gateway's secret address
+    CENTRAL = "central"  # central's record of a receipt
+    STAFF = "staff"  # somebody of the owner's has seen the money
+    CLAIM = "claim"  # a receipt or message the customer pasted
 
     @property
     def strong(self) -> bool:
         """Whether it proves money by itself; the rest may only trigger a look-up."""
-        return self in {EvidenceSource.STK_CALLBACK, EvidenceSource.STK_QUERY}
+        return self not in {EvidenceSource.STK_PUSH, EvidenceSource.STK_CALLBACK_BARE, EvidenceSource.CLAIM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,29 @@ class PaymentReport:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class MoneyRecord:
+    """Money as the receiver's side has it in its books: it came in, and whose it is has to be found out.
+
+    Args:
+        source: Whose books.
+        mpesa_receipt_number: Upper case.
+        amount: More than nothing.
+        account: What the payer typed or the push carried as account, as it came; empty for tills.
+        payer: Who paid, as far as it says.
+        paid_at: When; None where it does not say. Out of a pulled list it may be three hours early.
+        raw: The statement as it came, at most a few kilobytes.
+    """
+
+    source: EvidenceSource
+    mpesa_receipt_number: str
+    amount: Money
+    account: str
+    payer: Payer
+    paid_at: datetime | None
+    raw: bytes
+
+
 class PaymentMethod(enum.StrEnum):
     """How money came in. Values are stored and part of the HTTP contract."""
 
@@ -128,8 +159,11 @@ class PaymentMethod(enum.StrEnum):
 class Disposition(enum.StrEnum):
     """Where a payment's money went: every shilling is in exactly one place. Values are stored."""
 
-    GRANT = "grant"
-    UNMATCHED = "unmatched"  # kept, shown, for a person to assign
+    GRANT = "grant"  # it bought one; what it was too much is in the wallet
+    WALLET = "wallet"  # all of it is the customer's credit
+    UNMATCHED = "unmatched"  # kept, shown, for a person to assign or a receipt to claim
+    REFUNDED = "refunded"  # given back by a person, outside of this box
+    MERGED = "merged"  # found to be the same money as another payment, which carries it
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +180,7 @@ class Payment:
         mpesa_receipt_number: Unique in the store; None until a source tells it.
         purchase_id: The purchase it answers, or was sent for; None when nobody knows.
         customer_id: The payer, where known.
-        phone: The payer's number, where known.
+        phone: The payer's number, where a source tells it.
         account: The account reference it came with.
         description: In words, for lists.
         created_at: When it was booked.
