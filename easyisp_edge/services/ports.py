@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from easyisp_edge.domain.payments import PaymentReport, PromptAccepted, StkPush
+    from datetime import datetime
+
+    from easyisp_edge.domain.payments import MoneyRecord, PaymentReport, PromptAccepted, StkPush
     from easyisp_edge.domain.routers import FoundUser, RouterState, UserProfile, WantedUser
-    from easyisp_edge.domain.values import MacAddress
+    from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
 
 
 class PaymentGateway(Protocol):
-    """One way to ask a customer for money."""
+    """One way to be paid by customers: to ask for money, and to hear what came in."""
 
     async def stk_push(self, push: StkPush) -> PromptAccepted:
         """Ask for the customer's phone to be prompted for a PIN; accepted is not paid.
@@ -31,6 +33,66 @@ class PaymentGateway(Protocol):
         Raises:
             UnavailableError: No answer that says anything; ask again later.
             RefusedError: Asking is refused (credentials, set-up); an operator must look.
+        """
+
+    async def register_pull(self, nominated: Msisdn, callback_url: str) -> None:
+        """Have what is paid listed for `pull_transactions`; once is enough, again is fine.
+
+        Args:
+            nominated: The phone number the gateway has on file for the receiver.
+            callback_url: An address of ours; demanded, and nothing is known to be posted to it.
+
+        Raises:
+            InvalidError: The address is none the gateway takes; nothing was sent.
+            UnavailableError: No answer that says anything; try again later.
+            RefusedError: The gateway said no; an operator must look.
+        """
+
+    async def pull_transactions(self, since: datetime, until: datetime) -> list[MoneyRecord]:
+        """What customers paid in a span of time, each receipt once, in no order to rely on.
+
+        A payment may show some minutes late, and is gone after 48 hours: spans are to overlap, and what is told
+        again is to be known by its receipt. A record's `paid_at` may be three hours early, and may lie outside of the
+        span. An empty list may also mean that nothing was registered.
+
+        Args:
+            since: Aware.
+            until: Aware, at most 48 hours later.
+
+        Raises:
+            InvalidError: It is no such span; nothing was sent.
+            UnavailableError: No whole list; ask again later. With code `pull.too_much` only a shorter span helps;
+                with `pull.failed` the list failed, or there was nothing to list.
+            RefusedError: Asking is refused (credentials, set-up); an operator must look.
+        """
+
+    async def register_urls(self, confirmation_url: str, validation_url: str) -> None:
+        """Have what is paid posted to us, whoever began it; in production possible once per receiver.
+
+        Args:
+            confirmation_url: Where payments are posted.
+            validation_url: Where leave for a payment is asked; payments go through when nothing answers.
+
+        Raises:
+            InvalidError: An address is none the gateway takes; nothing was sent.
+            UnavailableError: The gateway was not reached or too busy; nothing was registered.
+            RefusedError: The gateway said no; `c2b.registered` where addresses stand that have to be removed first.
+            OutcomeUnknownError: They may be registered; if so, the next try is refused with `c2b.registered`.
+        """
+
+    async def dynamic_qr(self, *, merchant_name: str, reference: str, amount: Money, pixels: int) -> bytes:
+        """A picture (PNG) that customers scan to pay an amount; it stays good, so it may be printed and kept.
+
+        Args:
+            merchant_name: Shown to the payer, 1 to 50 characters.
+            reference: What the payment carries as account, 1 to 20 characters.
+            amount: Whole shillings.
+            pixels: Width and height, 50 to 1000.
+
+        Raises:
+            InvalidError: A limit is broken; nothing was sent.
+            UnavailableError: No picture came; ask again later.
+            RefusedError: The gateway said no; an operator must look.
         """
 
 
@@ -62,3 +124,47 @@ class HotspotRouter(Protocol):
 
     async def logout(self, item_id: str) -> None:
         """End an active session; gone already is fine."""
+
+
+SessionT_contra = TypeVar("SessionT_contra", contravariant=True)
+
+
+class SessionControl(Protocol[SessionT_contra]):
+    """Sessions that routers run, ended or changed there at our word, without the RouterOS API.
+
+    What names a session is the adapter's own, since the router and its secret are part of it; the daemon makes it.
+    Both calls may take ten seconds where a router is silent, and longer where many are under way to it.
+    """
+
+    async def disconnect(self, session: SessionT_contra) -> None:
+        """End a session; the device may log in again unless logins are refused too.
+
+        Raises:
+            ConflictError: The router has no such session (`coa.no_session`): what was wanted is so.
+            RefusedError: The router said no.
+            UnavailableError: The router did not answer; the session may have ended. Go by its API.
+        """
+
+    async def change(
+        self,
+        session: SessionT_contra,
+        *,
+        session_seconds: int | None = None,
+        rate_limit: RateLimit | None = None,
+        data_left: DataVolume | None = None,
+    ) -> None:
+        """Hold a session to something else: to all that is given, or when refused to nothing of it.
+
+        Args:
+            session: Which.
+            session_seconds: Its whole length, counted from its start; at least 1.
+            rate_limit: Its speed.
+            data_left: What it may use in all, counted from its start; routers may refuse this one, and with it
+                whatever is asked for together with it.
+
+        Raises:
+            InvalidError: Nothing is to be changed.
+            ConflictError: The router has no such session (`coa.no_session`).
+            RefusedError: The router said no; the session goes on as it was.
+            UnavailableError: The router did not answer; the session may have been changed. Go by its API.
+        """

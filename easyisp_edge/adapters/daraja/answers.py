@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from easyisp_edge.adapters.daraja.faults import FaultKind, fault_kind, refusal, throttle
-from easyisp_edge.adapters.daraja.messages import RAW_OCTETS_MAX, PushAnswer, QueryAnswer, TokenAnswer
+from easyisp_edge.adapters.daraja.faults import M_PESA_EXPRESS, FaultKind, fault_kind, refusal, throttle
+from easyisp_edge.adapters.daraja.json_values import RAW_OCTETS_MAX
+from easyisp_edge.adapters.daraja.messages import PushAnswer, QueryAnswer, TokenAnswer
 from easyisp_edge.adapters.daraja.results import verdict
 from easyisp_edge.domain.payments import EvidenceSource, Outcome, PaymentReport, PromptAccepted, Reason
 from easyisp_edge.errors import OutcomeUnknownError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from easyisp_edge.adapters.daraja.exchange import WireAnswer
 
 _BAD_REQUEST = 400
@@ -40,10 +43,10 @@ def token_grant(answer: WireAnswer) -> TokenGrant:
     if kind is FaultKind.THROTTLED:
         raise throttle(answer)
     if kind is not None:
-        raise _senseless(answer) if kind is FaultKind.UNCLEAR else _key_refused(answer)
+        raise senseless(answer) if kind is FaultKind.UNCLEAR else _key_refused(answer)
     told = TokenAnswer.model_validate(answer.fields)
     if re.fullmatch(r"[\x21-\x7e]+", told.access_token) is None:
-        raise _senseless(answer)
+        raise senseless(answer)
     return TokenGrant(told.access_token, told.life_seconds)
 
 
@@ -66,13 +69,13 @@ def prompt_accepted(answer: WireAnswer) -> PromptAccepted:
     # A no without an id made nothing; a no with one, or a yes without, contradicts itself.
     if told.response_code not in {"", _ACCEPTED} and not told.checkout_request_id:
         raise RefusedError(Reason.SYSTEM, f"M-Pesa did not take the request. ({answer})")
-    raise _unclear_push(answer)
+    raise unclear(answer)
 
 
 def _raise_push_fault(kind: FaultKind, answer: WireAnswer) -> NoReturn:
     if kind is FaultKind.THROTTLED:
         raise throttle(answer)
-    raise refusal(kind, answer) or _unclear_push(answer)
+    raise refusal(kind, answer) or unclear(answer)
 
 
 def query_report(answer: WireAnswer, checkout_request_id: str) -> PaymentReport:
@@ -90,19 +93,36 @@ def query_report(answer: WireAnswer, checkout_request_id: str) -> PaymentReport:
     if kind in {FaultKind.PENDING, FaultKind.UNKNOWN_PUSH}:
         return _undecided(answer, checkout_request_id)
     if kind is not None:
-        _raise_query_fault(kind, answer)
+        _raise_read_fault(kind, answer, M_PESA_EXPRESS)
     told = QueryAnswer.model_validate(answer.fields)
     if not told.result_code:
-        raise _senseless(answer)
+        raise senseless(answer)
     return _report(told, answer, checkout_request_id)
 
 
-def _raise_query_fault(kind: FaultKind, answer: WireAnswer) -> NoReturn:
+def fields_of(answer: WireAnswer, product: str) -> Mapping[str, Any]:
+    """The fields of an answer that is none of the refusals, to something that may be asked again.
+
+    Args:
+        answer: The answer.
+        product: What the portal calls that which was asked for.
+
+    Raises:
+        UnavailableError: The answer says nothing of use.
+        RefusedError: Asking is refused; an operator must look.
+    """
+    kind = fault_kind(answer)
+    if kind is not None:
+        _raise_read_fault(kind, answer, product)
+    return answer.fields or {}
+
+
+def _raise_read_fault(kind: FaultKind, answer: WireAnswer, product: str) -> NoReturn:
     if kind is FaultKind.THROTTLED:
         raise throttle(answer)
     if kind is FaultKind.PROMPT_OPEN:
-        raise _senseless(answer)
-    raise refusal(kind, answer) or _senseless(answer)
+        raise senseless(answer)
+    raise refusal(kind, answer, product) or senseless(answer)
 
 
 def _report(told: QueryAnswer, answer: WireAnswer, asked: str) -> PaymentReport:
@@ -152,13 +172,13 @@ def _key_refused(answer: WireAnswer) -> RefusedError:
     )
 
 
-def _unclear_push(answer: WireAnswer) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
-        "daraja.unclear_answer", f"The phone may have been prompted; the answer does not say. ({answer})"
-    )
+def unclear(answer: WireAnswer) -> OutcomeUnknownError:
+    """The error for an answer that does not say whether what was asked for has happened."""
+    return OutcomeUnknownError("daraja.unclear_answer", f"It may have happened; the answer does not say. ({answer})")
 
 
-def _senseless(answer: WireAnswer) -> UnavailableError:
+def senseless(answer: WireAnswer) -> UnavailableError:
+    """The error for an answer that says nothing of use."""
     return UnavailableError(
         Reason.UNREACHABLE,
         f"M-Pesa gave no answer of use; HTML comes from a firewall or an outage. ({answer})",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.daraja.answers import token_grant
 from easyisp_edge.adapters.daraja.exchange import HEADERS, exchange
-from easyisp_edge.adapters.daraja.faults import FaultKind, fault_kind
+from easyisp_edge.adapters.daraja.faults import FaultKind, fault_kind, wrong_method
+from easyisp_edge.adapters.daraja.json_values import BODY_OCTETS_MAX
 from easyisp_edge.adapters.daraja.messages import TOKEN_PATH
 from easyisp_edge.adapters.daraja.pace import QueryPace
 from easyisp_edge.domain.payments import Reason
@@ -19,12 +20,15 @@ from easyisp_edge.machine import ClockState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from typing import TypeAlias
 
     import httpx
     from pydantic import SecretStr
 
     from easyisp_edge.adapters.daraja.exchange import WireAnswer
     from easyisp_edge.machine import Clock
+
+    Fields: TypeAlias = Callable[[datetime], Mapping[str, str | int]]
 
 _MARGIN_SECONDS = 90.0  # before the end of its life a token is not used any more
 
@@ -66,6 +70,7 @@ class DarajaApp:
         self._good_until = clock.monotonic()
         self._failure: UnavailableError | RefusedError | None = None
         self._party_time: tuple[datetime, float] | None = None
+        self._read_methods: dict[str, str] = {}  # by path, where it turned out not to be POST
 
     @property
     def query_interval_seconds(self) -> float:
@@ -103,28 +108,85 @@ class DarajaApp:
         """Wait for the next place in the pace that the queries of all gateways of this app share."""
         await self._pace.turn()
 
-    async def post(
-        self, path: str, fields: Callable[[datetime], Mapping[str, str | int]], *, paced: bool = False
-    ) -> WireAnswer:
+    async def pause(self, seconds: float) -> None:
+        """Leave Daraja alone for that long."""
+        await self._clock.sleep(seconds)
+
+    async def post(self, path: str, fields: Fields) -> WireAnswer:
         """Post JSON; a second time with a fresh token if the first was refused for its token, and never otherwise.
 
         Args:
             path: Below the base address.
             fields: Makes the body, given the instant to sign.
-            paced: Whether this is a query, whose turn the caller has waited for.
 
         Raises:
             UnavailableError: Nothing was sent.
             RefusedError: No token is to be had with this key.
             OutcomeUnknownError: It may have been received, and no whole answer came.
         """
+        return await self._call("POST", path, fields)
+
+    async def ask(
+        self, path: str, fields: Fields, *, paced: bool = False, octets_max: int = BODY_OCTETS_MAX
+    ) -> WireAnswer:
+        """Post JSON that may be sent again without harm: as `post`, but no answer is as good as not sent.
+
+        Args:
+            path: Below the base address.
+            fields: Makes the body, given the instant to sign.
+            paced: Whether this is a query, whose turn the caller has waited for.
+            octets_max: How much of the answer is read.
+
+        Raises:
+            UnavailableError: No whole answer came.
+            RefusedError: No token is to be had with this key.
+        """
+        return await self._ask("POST", path, fields, paced=paced, octets_max=octets_max)
+
+    async def read(self, path: str, fields: Fields, *, octets_max: int = BODY_OCTETS_MAX) -> WireAnswer:
+        """Ask by POST, or where a path does not take that, by GET with the same JSON; what worked is remembered.
+
+        Only for what changes nothing.
+
+        Args:
+            path: Below the base address.
+            fields: Makes the body, given the instant to sign.
+            octets_max: How much of the answer is read.
+
+        Raises:
+            UnavailableError: No whole answer came.
+            RefusedError: No token is to be had with this key.
+        """
+        method = self._read_methods.get(path, "POST")
+        answer = await self._ask(method, path, fields, octets_max=octets_max)
+        if not wrong_method(answer):
+            return answer
+        other = "GET" if method == "POST" else "POST"
+        second = await self._ask(other, path, fields, octets_max=octets_max)
+        if fault_kind(second) is None:
+            self._read_methods[path] = other
+        return answer if wrong_method(second) else second
+
+    async def _ask(self, method: str, path: str, fields: Fields, *, paced: bool = False, octets_max: int) -> WireAnswer:
+        try:
+            return await self._call(method, path, fields, paced=paced, octets_max=octets_max)
+        except OutcomeUnknownError as error:
+            raise UnavailableError(Reason.UNREACHABLE, error.message) from error
+
+    async def _call(
+        self, method: str, path: str, fields: Fields, *, paced: bool = False, octets_max: int = BODY_OCTETS_MAX
+    ) -> WireAnswer:
+        async def send(token: str) -> WireAnswer:
+            request = self._request(method, path, fields, token)
+            return await self._send(*request, paced=paced, octets_max=octets_max)
+
         token = await self.token()
-        answer = await self._send(path, fields(self.instant()), token, paced=paced)
+        answer = await send(token)
         if fault_kind(answer) is FaultKind.DEAD_TOKEN:
             token = await self.token(dead=token)
             if paced:
                 await self._pace.turn()
-            answer = await self._send(path, fields(self.instant()), token, paced=paced)
+            answer = await send(token)
         # Once the owner has mended the app, only a token made after that works.
         if fault_kind(answer) in {FaultKind.DEAD_TOKEN, FaultKind.NO_PRODUCT}:
             self._forget(token)
@@ -176,17 +238,18 @@ class DarajaApp:
             self._party_time = answer.date, self._clock.monotonic()
         return grant.token
 
-    async def _send(self, path: str, fields: Mapping[str, str | int], token: str, *, paced: bool) -> WireAnswer:
-        request = self._http.build_request(
-            "POST",
-            self._base_url + path,
-            headers=HEADERS | {"Authorization": f"Bearer {token}"},
-            json=dict(fields),
-        )
-        secrets = [token, str(fields.get("Password", ""))]
+    def _request(self, method: str, path: str, fields: Fields, token: str) -> tuple[httpx.Request, list[str]]:
+        body = dict(fields(self.instant()))
+        headers = HEADERS | {"Authorization": f"Bearer {token}"}
+        request = self._http.build_request(method, self._base_url + path, headers=headers, json=body)
+        return request, [token, str(body.get("Password", ""))]
+
+    async def _send(self, request: httpx.Request, secrets: list[str], *, paced: bool, octets_max: int) -> WireAnswer:
         if paced:
             self._pace.used()
-        answer = await exchange(self._http, request, within_seconds=self._within_seconds, secrets=secrets)
+        answer = await exchange(
+            self._http, request, within_seconds=self._within_seconds, secrets=secrets, octets_max=octets_max
+        )
         if paced:
             self._adapt_pace(answer)
         return answer

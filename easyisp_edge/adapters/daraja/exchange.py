@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from easyisp_edge.adapters.daraja.messages import BODY_OCTETS_MAX, ErrorEnvelope, read_error, read_json_object
+from easyisp_edge.adapters.daraja.json_values import BODY_OCTETS_MAX, read_json_object
+from easyisp_edge.adapters.daraja.messages import ErrorEnvelope, read_error
 from easyisp_edge.domain.payments import Reason
 from easyisp_edge.errors import OutcomeUnknownError, UnavailableError
 
@@ -26,6 +27,12 @@ _EXCERPT_LENGTH = 500
 # One exchange per connection. A server may close a kept connection just as a push goes out on it, and such a push
 # has an unknown outcome: the customer waits minutes for what a new handshake avoids in a fraction of a second.
 HEADERS = {"Accept": "application/json", "Connection": "close", "User-Agent": "EasyISP-Edge"}
+
+# A token; and in a list of payments the receipts, which let their payers on, and who they are.
+_TOLD_TO_US_ALONE = re.compile(
+    r'("(?:access_token|transactionId|msisdn|sender|billreference)\\?"\s*:\s*(?:\\?")?)(?:(?<=")[^"]*|[0-9]+)',
+    re.IGNORECASE,
+)
 
 # The request was not written, not even in part.
 _NOT_SENT = (
@@ -58,7 +65,7 @@ class WireAnswer:
 
     Args:
         status: HTTP status.
-        body: At most 64 KiB; the rest is dropped.
+        body: No more of it than was asked for; the rest is dropped.
         fields: The body as a JSON object; None when it is something else.
         error: The refusal in it, whatever the status says.
         excerpt: The beginning of the body without secrets and phone numbers, for people.
@@ -84,7 +91,12 @@ class WireAnswer:
 
 
 async def exchange(
-    http: httpx.AsyncClient, request: httpx.Request, *, within_seconds: float, secrets: Iterable[str]
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    within_seconds: float,
+    secrets: Iterable[str],
+    octets_max: int = BODY_OCTETS_MAX,
 ) -> WireAnswer:
     """Send once, never again, and read the whole answer.
 
@@ -93,6 +105,7 @@ async def exchange(
         request: What to send.
         within_seconds: For all of it together, beyond the client's own limits for each step.
         secrets: What must not appear in an excerpt.
+        octets_max: How much of the answer is read.
 
     Raises:
         UnavailableError: Nothing was sent.
@@ -102,7 +115,7 @@ async def exchange(
         async with asyncio.timeout(within_seconds):
             response = await http.send(request, stream=True)
             try:
-                body = await _read(response)
+                body = await _read(response, octets_max)
             finally:
                 await response.aclose()
     except _NOT_SENT as error:
@@ -114,13 +127,13 @@ async def exchange(
     return _answer(response, body, secrets)
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, octets_max: int) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) >= BODY_OCTETS_MAX:
+        if len(body) >= octets_max:
             break
-    return bytes(body[:BODY_OCTETS_MAX])
+    return bytes(body[:octets_max])
 
 
 def _name(error: Exception) -> str:
@@ -153,12 +166,12 @@ def _seconds(text: str) -> float | None:
 
 
 def excerpt(body: bytes, content_type: str, secrets: Iterable[str]) -> str:
-    """The first few hundred characters, with content type unless JSON; secrets and phone numbers taken out."""
-    text = body.decode(errors="replace")
+    """The first few hundred characters, with content type unless JSON; secrets, payers and receipts taken out."""
+    text = body[:BODY_OCTETS_MAX].decode(errors="replace")
     for secret in secrets:
         text = text.replace(secret, "•••") if secret else text
     text = " ".join(text[: 4 * _EXCERPT_LENGTH].split())
-    text = re.sub(r'("access_token"\s*:\s*")[^"]*', r"\1•••", text)
+    text = _TOLD_TO_US_ALONE.sub(r"\1•••", text)
     # The ids of pushes end in the payer's number without its country code.
     text = re.sub(r"(ws_CO_\w*?)[0-9]{9}(?![0-9])", r"\1•••", text)
     text = re.sub(r"(?:254|\b0)[17][0-9]{8}(?![0-9])", "•••", text)

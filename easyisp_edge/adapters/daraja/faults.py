@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from easyisp_edge.adapters.daraja.messages import ErrorEnvelope
 
 _TOO_MANY_REQUESTS = 429
+_NOT_FOUND = 404
+_METHOD_NOT_ALLOWED = 405
 _UNAUTHORISED = 401
 _THROTTLED_SECONDS = 12.0
 _QUOTA_SECONDS = 60.0
+
+M_PESA_EXPRESS = "M-Pesa Express"
 
 
 class FaultKind(enum.Enum):
@@ -86,6 +90,18 @@ def fault_kind(answer: WireAnswer) -> FaultKind | None:
     return None if answer.ok and answer.fields is not None else FaultKind.UNCLEAR
 
 
+def wrong_method(answer: WireAnswer) -> bool:
+    """Whether the same request might be taken by another HTTP method.
+
+    Source: Daraja, error responses: 404.001.04 is told for a missing header and for the wrong method alike.
+    """
+    code = answer.error.code if answer.error else ""
+    kind = fault_kind(answer)
+    if kind in {None, FaultKind.DEAD_TOKEN, FaultKind.NO_PRODUCT, FaultKind.THROTTLED}:
+        return code == "404.001.04"
+    return answer.status in {_NOT_FOUND, _METHOD_NOT_ALLOWED} or code.startswith(("404.", "405."))
+
+
 def _kind_of(error: ErrorEnvelope, status: int) -> FaultKind:
     if error.code in _THROTTLED_CODES or _THROTTLED_TEXT.search(f"{error.code} {error.message}"):
         return FaultKind.THROTTLED
@@ -115,13 +131,13 @@ _REFUSALS: Mapping[FaultKind, tuple[Reason, str]] = {
         Reason.CONFIGURATION,
         (
             "Safaricom refuses a fresh access token. Check that (1) the consumer key and secret belong to this "
-            "environment, sandbox or production; (2) the app has the product M-Pesa Express; (3) go-live of the "
+            "environment, sandbox or production; (2) the app has the product {product}; (3) go-live of the "
             "short code is finished; (4) no other machine uses the same consumer key."
         ),
     ),
     FaultKind.NO_PRODUCT: (
         Reason.CONFIGURATION,
-        "The app on the Daraja portal lacks the product M-Pesa Express; add it there, then try again.",
+        "The app on the Daraja portal lacks the product {product}; add it there, then try again.",
     ),
     FaultKind.WRONG_CREDENTIALS: (
         Reason.CONFIGURATION,
@@ -133,7 +149,7 @@ _REFUSALS: Mapping[FaultKind, tuple[Reason, str]] = {
     FaultKind.NO_MERCHANT: (
         Reason.CONFIGURATION,
         (
-            "Safaricom does not know this business short code for M-Pesa Express. For a till it is the store or "
+            "Safaricom does not know this business short code for {product}. For a till it is the store or "
             "head office number used at go-live, not the till number."
         ),
     ),
@@ -148,12 +164,18 @@ _REFUSALS: Mapping[FaultKind, tuple[Reason, str]] = {
 }
 
 
-def refusal(kind: FaultKind, answer: WireAnswer) -> RefusedError | None:
-    """The error for a certain no that waiting does not mend; None for the other kinds."""
+def refusal(kind: FaultKind, answer: WireAnswer, product: str = M_PESA_EXPRESS) -> RefusedError | None:
+    """The error for a certain no that waiting does not mend; None for the other kinds.
+
+    Args:
+        kind: What kind of no.
+        answer: The answer that was sorted.
+        product: What the portal calls that which was asked for.
+    """
     if kind not in _REFUSALS:
         return None
     reason, advice = _REFUSALS[kind]
-    return RefusedError(reason, f"{advice} ({answer})")
+    return RefusedError(reason, f"{advice.format(product=product)} ({answer})")
 
 
 def throttle(answer: WireAnswer) -> UnavailableError:

@@ -1,20 +1,31 @@
-"""Daraja's JSON, spelled as on the wire; its names stand here and nowhere else."""
+"""M-Pesa Express on the wire: token, push, query and callback, spelled as Daraja spells them."""
 
 from __future__ import annotations
 
 import enum
-import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from easyisp_edge.adapters.daraja.json_values import (
+    BODY_OCTETS_MAX,
+    RAW_OCTETS_MAX,
+    as_code,
+    as_description,
+    as_identifier,
+    as_instant,
+    as_money,
+    as_msisdn,
+    as_receipt,
+    as_text,
+    fold,
+    folded,
+    read_json_object,
+)
 from easyisp_edge.adapters.daraja.results import verdict
 from easyisp_edge.domain.payments import Outcome, PaymentReport
-from easyisp_edge.domain.values import Money, Msisdn
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -26,15 +37,7 @@ TOKEN_PATH = "/oauth/v1/generate?grant_type=client_credentials"  # noqa: S105 - 
 STK_PUSH_PATH = "/mpesa/stkpush/v1/processrequest"
 STK_QUERY_PATH = "/mpesa/stkpushquery/v1/query"
 
-NAIROBI = timezone(timedelta(hours=3), "EAT")  # no summer time, so no time zone database either
-TIMESTAMP_FORMAT = "%Y%m%d%H%M%S"
-
-BODY_OCTETS_MAX = 64 * 1024
-RAW_OCTETS_MAX = 4096
 _TOKEN_LIFE_SECONDS = 3599.0
-
-_IDENTIFIER = re.compile(r"[\x21-\x7e]{1,128}")
-_RECEIPT = re.compile(r"[A-Z0-9]{8,12}")
 
 
 class TransactionType(enum.StrEnum):
@@ -44,42 +47,9 @@ class TransactionType(enum.StrEnum):
     BUY_GOODS = "CustomerBuyGoodsOnline"
 
 
-def read_json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in `body`, its fractions exact decimals; None when it holds no such thing."""
-    try:
-        value = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(word)
-
-
-def _text(value: object) -> str:
-    """Any JSON value as clean text: half surrogate pairs, which no store takes, are replaced."""
-    if value is None or isinstance(value, dict | list):
-        return ""
-    return str(value).strip().encode(errors="replace").decode()
-
-
-def _identifier(value: object) -> str:
-    text = _text(value)
-    return text if _IDENTIFIER.fullmatch(text) else ""
-
-
-def _code(value: object) -> str:
-    return "" if value is None else str(value).strip().encode(errors="replace").decode()[:32]
-
-
-def _description(value: object) -> str:
-    return _text(value)[:300]
-
-
-_Identifier = Annotated[str, BeforeValidator(_identifier)]
-_Code = Annotated[str, BeforeValidator(_code)]
-_Description = Annotated[str, BeforeValidator(_description)]
+_Identifier = Annotated[str, BeforeValidator(as_identifier)]
+_Code = Annotated[str, BeforeValidator(as_code)]
+_Description = Annotated[str, BeforeValidator(as_description)]
 
 
 class _Message(BaseModel):
@@ -147,35 +117,31 @@ class ErrorEnvelope:
 
 def read_error(fields: Mapping[str, Any]) -> ErrorEnvelope | None:
     """The refusal in an answer, whatever the case of its keys; None when it is none."""
-    folded = {_fold(key): value for key, value in fields.items()}
-    if "fault" in folded:
-        return _gateway_fault(folded["fault"])
-    if "errorcode" not in folded and "errormessage" not in folded:
+    told = folded(fields)
+    if "fault" in told:
+        return _gateway_fault(told["fault"])
+    if "errorcode" not in told and "errormessage" not in told:
         return None
     return ErrorEnvelope(
-        _code(folded.get("errorcode")),
-        _description(folded.get("errormessage")),
-        _identifier(folded.get("requestid")),
+        as_code(told.get("errorcode")),
+        as_description(told.get("errormessage")),
+        as_identifier(told.get("requestid")),
     )
-
-
-def _fold(key: str) -> str:
-    return key.replace("_", "").replace(" ", "").casefold()
 
 
 def _gateway_fault(fault: object) -> ErrorEnvelope:
     if not isinstance(fault, dict):
-        return ErrorEnvelope("", _description(fault), "")
+        return ErrorEnvelope("", as_description(fault), "")
     detail = fault.get("detail")
     code = detail.get("errorcode") if isinstance(detail, dict) else None
-    return ErrorEnvelope(_text(code)[:100], _description(fault.get("faultstring")), "")
+    return ErrorEnvelope(as_text(code)[:100], as_description(fault.get("faultstring")), "")
 
 
 class TokenAnswer(_Message):
     """An access token and how long it lives."""
 
-    access_token: Annotated[str, BeforeValidator(_text)] = ""
-    expires_in: Annotated[str, BeforeValidator(_text)] = ""
+    access_token: Annotated[str, BeforeValidator(as_text)] = ""
+    expires_in: Annotated[str, BeforeValidator(as_text)] = ""
 
     @property
     def life_seconds(self) -> float:
@@ -239,7 +205,7 @@ def parse_stk_callback(body: bytes, source: EvidenceSource) -> PaymentReport:
     """
     callback = _read_callback(body)
     told = _metadata(callback.metadata)
-    amount = _amount(told.get("amount"))
+    amount = as_money(told.get("amount"))
     outcome, reason = verdict(callback.result_code, callback.result_description)
     if outcome is Outcome.PAID and amount is None:
         outcome = Outcome.UNKNOWN
@@ -252,9 +218,9 @@ def parse_stk_callback(body: bytes, source: EvidenceSource) -> PaymentReport:
         checkout_request_id=callback.checkout_request_id or None,
         merchant_request_id=callback.merchant_request_id or None,
         amount=amount,
-        mpesa_receipt_number=_receipt(told.get("mpesareceiptnumber")),
-        phone=_phone(told.get("phonenumber")),
-        paid_at=_instant(told.get("transactiondate")),
+        mpesa_receipt_number=as_receipt(told.get("mpesareceiptnumber")),
+        phone=as_msisdn(told.get("phonenumber")),
+        paid_at=as_instant(told.get("transactiondate")),
         raw=body[:RAW_OCTETS_MAX],
     )
 
@@ -274,39 +240,10 @@ def _metadata(metadata: object) -> dict[str, object]:
     for item in _as_items(items):
         value = item.get("Value")
         if value is not None:
-            found.setdefault(_fold(_text(item.get("Name"))), value)
+            found.setdefault(fold(as_text(item.get("Name"))), value)
     return found
 
 
 def _as_items(items: object) -> Iterable[dict[str, Any]]:
     listed = items if isinstance(items, list) else [items]
     return [item for item in listed if isinstance(item, dict)]
-
-
-def _amount(value: object) -> Money | None:
-    try:
-        return Money.parse(_text(value))
-    except InvalidError:
-        return None
-
-
-def _receipt(value: object) -> str | None:
-    text = _text(value).upper()
-    return text if _RECEIPT.fullmatch(text) else None
-
-
-def _phone(value: object) -> Msisdn | None:
-    try:
-        return Msisdn.parse(_text(value))
-    except InvalidError:
-        return None
-
-
-def _instant(value: object) -> datetime | None:
-    text = _text(value)
-    if re.fullmatch(r"[0-9]{14}", text, re.ASCII) is None:
-        return None
-    try:
-        return datetime.strptime(text + "+0300", TIMESTAMP_FORMAT + "%z").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

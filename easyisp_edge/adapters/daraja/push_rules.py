@@ -10,6 +10,7 @@ from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.payments import StkPush
+    from easyisp_edge.domain.values import Money
 
 AMOUNT_SHILLINGS_MAX = 250_000
 ACCOUNT_REFERENCE_LENGTH_MAX = 12
@@ -27,13 +28,20 @@ def check_push(push: StkPush) -> None:
 
     Source: Daraja, M-Pesa Express, request parameters.
     """
-    _check_amount(push)
+    check_amount(push.amount)
     _check_texts(push)
-    _check_address(push.callback_url)
+    check_address("callback_url", push.callback_url)
 
 
-def _check_amount(push: StkPush) -> None:
-    if not 1 <= push.amount.whole_shillings <= AMOUNT_SHILLINGS_MAX:
+def check_amount(amount: Money) -> None:
+    """Hold an amount against M-Pesa's limits for one payment.
+
+    Raises:
+        InvalidError: It breaks one, or is not whole shillings.
+
+    Source: Daraja, M-Pesa Express, request parameters.
+    """
+    if not 1 <= amount.whole_shillings <= AMOUNT_SHILLINGS_MAX:
         raise InvalidError(
             "daraja.amount", f"M-Pesa takes 1 to {AMOUNT_SHILLINGS_MAX:,} shillings at once.", field="amount"
         )
@@ -55,13 +63,20 @@ def _check_texts(push: StkPush) -> None:
         )
 
 
-def _check_address(address: str) -> None:
+def check_address(field: str, address: str) -> None:
+    """Hold an address that Daraja shall post to against its rules.
+
+    Raises:
+        InvalidError: It breaks one.
+
+    Source: Daraja, Customer To Business, URL requirements.
+    """
     if re.fullmatch(r"[\x21-\x7e]{1,1000}", address) is None or not _is_web_address(address):
-        raise _address_error("is no web address")
+        raise _address_error(field, "is no web address")
     lower = address.lower()
     for word in _FORBIDDEN_IN_ADDRESS:
         if word in lower:
-            raise _address_error(f"contains {word!r}, which Safaricom refuses anywhere in it")
+            raise _address_error(field, f"contains {word!r}, which Safaricom refuses anywhere in it")
 
 
 def _is_web_address(address: str) -> bool:
@@ -73,5 +88,5 @@ def _is_web_address(address: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0
 
 
-def _address_error(fault: str) -> InvalidError:
-    return InvalidError("daraja.callback_url", f"The callback address {fault}.", field="callback_url")
+def _address_error(field: str, fault: str) -> InvalidError:
+    return InvalidError(f"daraja.{field}", f"The {field.replace('_url', '')} address {fault}.", field=field)

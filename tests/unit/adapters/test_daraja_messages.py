@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyisp_edge.adapters.daraja.messages import TokenAnswer, parse_stk_callback, read_error, read_json_object
+from easyisp_edge.adapters.daraja.json_values import read_json_object
+from easyisp_edge.adapters.daraja.messages import TokenAnswer, parse_stk_callback, read_error
 from easyisp_edge.adapters.daraja.results import verdict
 from easyisp_edge.domain.payments import EvidenceSource, Outcome, Reason
 from easyisp_edge.domain.values import Money, Msisdn
