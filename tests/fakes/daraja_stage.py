@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
-from easyisp_edge.lab.daraja import SANDBOX_MERCHANT, DarajaLab, DarajaOptions, Merchant
+from easyisp_edge.lab.daraja import SANDBOX_MERCHANT, DarajaLab, DarajaOptions, Merchant, NoApiMerchant
 from easyisp_edge.machine import ClockState
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class CrankedClock:
         self._seconds = 0.0
         self._turn = itertools.count()
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self.slept_on = asyncio.Event()  # set whenever somebody lies down
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._seconds)
@@ -48,6 +49,7 @@ class CrankedClock:
             return
         until: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._seconds + seconds, next(self._turn), until))
+        self.slept_on.set()
         await until
 
     async def advance(self, seconds: float) -> None:
@@ -96,13 +98,52 @@ class Answer:
 
 @dataclass(slots=True)
 class Shop:
-    """Where callbacks arrive."""
+    """Where callbacks and C2B notifications arrive.
+
+    Attributes:
+        validation: What a validation is answered; None: nothing, ever.
+    """
 
     url: str = ""
+    confirmation_url: str = ""
+    validation_url: str = ""
     bodies: list[Any] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     arrived: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     status: int = 200
+    confirmations: list[Any] = field(default_factory=list)
+    confirmed: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    validations: list[Any] = field(default_factory=list)
+    validation: Any = field(default_factory=lambda: {"ResultCode": "0", "ResultDesc": "Accepted"})
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def open_at(self, root: str) -> None:
+        self.url = f"{root}/c/5f0a"
+        self.confirmation_url = f"{root}/c2b/5f0a/confirmation"
+        self.validation_url = f"{root}/c2b/5f0a/validation"
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post("/c/{secret}", self.receive)
+        app.router.add_post("/c2b/{secret}/confirmation", self.confirm)
+        app.router.add_post("/c2b/{secret}/validation", self.validate)
+        return app
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        self.confirmations.append(await request.json())
+        self.confirmed.put_nowait(self.confirmations[-1])
+        return web.json_response({"ResultCode": 0, "ResultDesc": "Success"}, status=self.status)
+
+    async def validate(self, request: web.Request) -> web.Response:
+        self.validations.append(await request.json())
+        self.asked.set()
+        if self.validation is None:
+            await asyncio.Event().wait()
+        return web.json_response(self.validation)
+
+    async def next_confirmation(self) -> Any:
+        async with asyncio.timeout(2):
+            return await self.confirmed.get()
 
     async def receive(self, request: web.Request) -> web.Response:
         self.texts.append(await request.text())
@@ -189,26 +230,78 @@ class Stage:
             "POST", "/mpesa/stkpushquery/v1/query", json=fields | overrides, headers=await self.bearer()
         )
 
+    async def register_urls(self, version: str = "v2", **overrides: Any) -> Answer:
+        fields = {
+            "ShortCode": self.merchant.short_code,
+            "ResponseType": "Completed",
+            "ConfirmationURL": self.shop.confirmation_url,
+            "ValidationURL": self.shop.validation_url,
+        }
+        path = f"/mpesa/c2b/{version}/registerurl"
+        return await self.send("POST", path, json=fields | overrides, headers=await self.bearer())
+
+    async def register_pull(self, **overrides: Any) -> Answer:
+        fields = {
+            "ShortCode": self.merchant.short_code,
+            "RequestType": "Pull",
+            "NominatedNumber": "254722000000",
+            "CallBackURL": self.shop.url,
+        }
+        path = "/pulltransactions/v1/register"
+        return await self.send("POST", path, json=fields | overrides, headers=await self.bearer())
+
+    async def pull(self, method: str = "POST", **overrides: Any) -> Answer:
+        """Ask for the last hour, and the next, as far as `overrides` do not say otherwise."""
+        now = self.clock.now() + timedelta(hours=3)  # Nairobi
+        fields = {
+            "ShortCode": self.merchant.short_code,
+            "StartDate": f"{now - timedelta(hours=1):%Y-%m-%d %H:%M:%S}",
+            "EndDate": f"{now + timedelta(hours=1):%Y-%m-%d %H:%M:%S}",
+            "OffSetValue": "0",
+        }
+        path = "/pulltransactions/v1/query"
+        return await self.send(method, path, json=fields | overrides, headers=await self.bearer())
+
+    async def rows(self, **overrides: Any) -> list[dict[str, Any]]:
+        """The rows of one page, out of the lists they lie in."""
+        found = (await self.pull(**overrides)).body["Response"]
+        while found and isinstance(found[0], list):
+            found = found[0]
+        return list(found)
+
+    async def qr(self, **overrides: Any) -> Answer:
+        fields = {
+            "MerchantName": "EASYISP LAB",
+            "RefNo": "ABC123",
+            "Amount": 50,
+            "TrxCode": "PB",
+            "CPI": self.merchant.short_code,
+            "Size": "300",
+        }
+        path = "/mpesa/qrcode/v1/generate"
+        return await self.send("POST", path, json=fields | overrides, headers=await self.bearer())
+
 
 @contextlib.asynccontextmanager
 async def daraja_stage(
-    options: DarajaOptions | None = None, merchants: Sequence[Merchant] = (SANDBOX_MERCHANT,)
+    options: DarajaOptions | None = None,
+    merchants: Sequence[Merchant] = (SANDBOX_MERCHANT,),
+    no_api: Sequence[NoApiMerchant] = (),
 ) -> AsyncIterator[Stage]:
     """Everything started, and everything closed after."""
     clock, shop = CrankedClock(), Shop()
     async with contextlib.AsyncExitStack() as stack:
-        app = web.Application()
-        app.router.add_post("/c/{secret}", shop.receive)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(shop.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        shop.url = f"http://127.0.0.1:{runner.addresses[0][1]}/c/5f0a"
+        shop.open_at(f"http://127.0.0.1:{runner.addresses[0][1]}")
         lab = await stack.enter_async_context(
             DarajaLab(
                 clock=clock,
                 randomness=SeededRandomness(),
                 merchants=merchants,
+                no_api=no_api,
                 options=options or DarajaOptions.unhurried(),
             )
         )

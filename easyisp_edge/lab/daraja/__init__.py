@@ -1,7 +1,8 @@
 """A stand-in for Safaricom's Daraja that speaks its wire protocol, oddities included.
 
 One port is the wire and holds nothing unreal; another is the customers' phones and the controls. Each API has
-a file of its own (`oauth`, `stk_push`, `stk_query`).
+a file of its own (`oauth`, `stk_push`, `stk_query`, `pull`, `c2b`, `dynamic_qr`); customers can also pay on their own
+from the menu of their phones (`menu`).
 """
 
 from easyisp_edge.lab.daraja.behaviour import (
@@ -13,9 +14,25 @@ from easyisp_edge.lab.daraja.behaviour import (
     QueryAnswer,
     QueryHandling,
 )
+from easyisp_edge.lab.daraja.c2b_handling import (
+    C2bHandling,
+    C2bVersion,
+    NoticeHandling,
+    RegisteredUrls,
+    ResponseType,
+)
 from easyisp_edge.lab.daraja.faults import ErrorKeys, Fault
 from easyisp_edge.lab.daraja.lab import DarajaLab
-from easyisp_edge.lab.daraja.ledger import AcceptedPush, CallbackSent, Debit, Push, Sms
+from easyisp_edge.lab.daraja.ledger import (
+    AcceptedPush,
+    CallbackSent,
+    Debit,
+    NoticeSent,
+    Push,
+    Reversal,
+    Settlement,
+    Sms,
+)
 from easyisp_edge.lab.daraja.merchants import (
     CO_OP,
     EQUITY,
@@ -29,7 +46,17 @@ from easyisp_edge.lab.daraja.merchants import (
 )
 from easyisp_edge.lab.daraja.options import CallbackUrlRules, DarajaOptions
 from easyisp_edge.lab.daraja.prompts import Prompt
+from easyisp_edge.lab.daraja.pull_handling import (
+    EmptyForm,
+    PullHandling,
+    PullMethods,
+    PullMsisdn,
+    TillRows,
+    TrxZone,
+)
+from easyisp_edge.lab.daraja.receivers import NoApiMerchant, Receiver, ReceiverKind
 from easyisp_edge.lab.daraja.results import Result
+from easyisp_edge.lab.daraja.subscribers import Language
 
 __all__ = [
     "CO_OP",
@@ -42,22 +69,40 @@ __all__ = [
     "BalanceItem",
     "Bank",
     "Behaviour",
+    "C2bHandling",
+    "C2bVersion",
     "CallbackHandling",
     "CallbackSent",
     "CallbackUrlRules",
     "DarajaLab",
     "DarajaOptions",
     "Debit",
+    "EmptyForm",
     "ErrorKeys",
     "Fault",
+    "Language",
     "Merchant",
     "MerchantKind",
+    "NoApiMerchant",
+    "NoticeHandling",
+    "NoticeSent",
     "Payer",
     "PhoneItem",
     "Prompt",
+    "PullHandling",
+    "PullMethods",
+    "PullMsisdn",
     "Push",
     "QueryAnswer",
     "QueryHandling",
+    "Receiver",
+    "ReceiverKind",
+    "RegisteredUrls",
+    "ResponseType",
     "Result",
+    "Reversal",
+    "Settlement",
     "Sms",
+    "TillRows",
+    "TrxZone",
 ]

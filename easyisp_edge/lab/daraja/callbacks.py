@@ -5,11 +5,8 @@ Source: Daraja, M-Pesa Express (STK push), callback.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
-
-import aiohttp
 
 from easyisp_edge.errors import ConflictError
 from easyisp_edge.lab.daraja.behaviour import BalanceItem, PhoneItem
@@ -18,11 +15,11 @@ from easyisp_edge.lab.daraja.nairobi import compact
 
 if TYPE_CHECKING:
     from easyisp_edge.lab.daraja.behaviour import CallbackHandling
+    from easyisp_edge.lab.daraja.courier import Courier
     from easyisp_edge.lab.daraja.ledger import AcceptedPush, Debit, Ledger
     from easyisp_edge.lab.daraja.results import Result
     from easyisp_edge.machine import Clock
 
-_TRY_SECONDS = 20.0
 # Daraja writes whole amounts as 50.00, which no Python number prints as: put in after the rest.
 _AMOUNT_HERE = "amount with two decimals"
 
@@ -73,19 +70,13 @@ class CallbackSender:
     Args:
         clock: For delays and times.
         ledger: Where the debits stand and the tries are recorded.
-        session: What callbacks leave through; without one, its own, opened at the first callback.
+        courier: What callbacks leave through.
     """
 
-    def __init__(self, clock: Clock, ledger: Ledger, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, clock: Clock, ledger: Ledger, courier: Courier) -> None:
         self._clock = clock
         self._ledger = ledger
-        self._lent = session
-        self._own: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Close what it opened."""
-        if self._own is not None:
-            await self._own.close()
+        self._courier = courier
 
     async def tell(self, push: AcceptedPush) -> None:
         """Deliver the result the push has now, the way its behaviour says.
@@ -111,25 +102,8 @@ class CallbackSender:
     async def _send(self, push: AcceptedPush, result: Result) -> CallbackSent:
         body = callback_body(push, result, self._ledger.debit_of(push.checkout_request_id))
         at = self._clock.now()
-        status, error = await self._post(push.request.callback_url, body)
-        sent = CallbackSent(push.checkout_request_id, push.request.callback_url, body, at, status, error)
+        url = push.request.callback_url
+        delivery = await self._courier.post(url, body)
+        sent = CallbackSent(push.checkout_request_id, url, body, at, delivery.status, delivery.error)
         self._ledger.callbacks.append(sent)
         return sent
-
-    async def _post(self, url: str, body: str) -> tuple[int | None, str]:
-        headers = {"Content-Type": "application/json"}
-        try:
-            async with (
-                asyncio.timeout(_TRY_SECONDS),
-                self._session().post(url, data=body.encode(), headers=headers, allow_redirects=False) as answer,
-            ):
-                return answer.status, ""
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return None, f"{type(error).__name__}: {error}"
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._lent is not None:
-            return self._lent
-        if self._own is None:
-            self._own = aiohttp.ClientSession()
-        return self._own

@@ -1,4 +1,7 @@
-"""What scripts do to the lab over HTTP, under `/lab/`; each route is a method of `DarajaLab`."""
+"""What scripts do to the lab over HTTP, under `/lab/`; each route is a method of `DarajaLab`.
+
+Here: prompts, pushes and phones; in `control_money` and `control_apis` the rest.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from aiohttp import web
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError
 from easyisp_edge.lab.daraja import control_messages as messages
 from easyisp_edge.lab.daraja.behaviour import Payer
+from easyisp_edge.lab.daraja.control_apis import ControlApis
+from easyisp_edge.lab.daraja.control_money import ControlMoney
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -24,7 +29,8 @@ def control_app(lab: DarajaLab, page: PhonePage) -> web.Application:
     """The application with the phone page and the controls."""
     app = web.Application(middlewares=[_errors])
     app.add_routes(page.routes())
-    app.add_routes(Control(lab).routes())
+    for controls in (Control(lab), ControlMoney(lab), ControlApis(lab)):
+        app.add_routes(controls.routes())
     return app
 
 
@@ -38,7 +44,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 class Control:
-    """The routes under `/lab/`."""
+    """The routes about prompts, pushes and phones."""
 
     def __init__(self, lab: DarajaLab) -> None:
         self._lab = lab

@@ -9,12 +9,25 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.lab.daraja.behaviour import Behaviour
+from easyisp_edge.lab.daraja.c2b_handling import C2bHandling, NoticeHandling
 from easyisp_edge.lab.daraja.faults import Fault
+from easyisp_edge.lab.daraja.pull_handling import PullHandling
+from easyisp_edge.lab.daraja.receivers import NoApiMerchant, ReceiverKind
+from easyisp_edge.lab.daraja.subscribers import Language
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from easyisp_edge.lab.daraja.ledger import AcceptedPush, CallbackSent, Debit, Push, Sms
+    from easyisp_edge.lab.daraja.ledger import (
+        AcceptedPush,
+        CallbackSent,
+        Debit,
+        NoticeSent,
+        Push,
+        Reversal,
+        Settlement,
+        Sms,
+    )
     from easyisp_edge.lab.daraja.prompts import Prompt
 
 _Read = TypeVar("_Read")
@@ -48,9 +61,47 @@ class TokenAnswersMessage(_Message):
     faults: list[Fault]
 
 
+class AnswersMessage(_Message):
+    """What an API's next requests get; null lets one through."""
+
+    faults: list[Fault | None]
+
+
+class PaymentMessage(_Message):
+    """A payment from the menu; the account is a PayBill's."""
+
+    kind: ReceiverKind
+    number: str
+    account: str = ""
+    shillings: int
+
+
+class SettlementMessage(_Message):
+    """Money a merchant moves to its own organisation."""
+
+    kind: ReceiverKind
+    number: str
+    shillings: int
+
+
+class SubscriberMessage(_Message):
+    """Whose phone it is, and in what M-PESA writes to it; what is left out stays."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=60)
+    language: Language | None = None
+
+
 BALANCE = TypeAdapter(BalanceMessage)
 OUTAGE = TypeAdapter(OutageMessage)
 TOKEN_ANSWERS = TypeAdapter(TokenAnswersMessage)
+ANSWERS = TypeAdapter(AnswersMessage)
+PAYMENT = TypeAdapter(PaymentMessage)
+SETTLEMENT = TypeAdapter(SettlementMessage)
+SUBSCRIBER = TypeAdapter(SubscriberMessage)
+NO_API = TypeAdapter(NoApiMerchant)
+PULL = TypeAdapter(PullHandling)
+C2B = TypeAdapter(C2bHandling)
+NOTICES = TypeAdapter(list[NoticeHandling])
 
 
 def read(adapter: TypeAdapter[_Read], body: bytes) -> _Read:
@@ -117,6 +168,29 @@ def debit_json(debit: Debit) -> dict[str, Any]:
         "checkout_request_id": debit.checkout_request_id,
         "at": _instant(debit.at),
         "balance_after_shillings": debit.balance_after_shillings,
+        "receiver_kind": debit.receiver.kind.value,
+        "receiver_name": debit.receiver.name,
+        "receiver_balance_shillings": debit.receiver_balance_shillings,
+    }
+
+
+def reversal_json(reversal: Reversal) -> dict[str, Any]:
+    """A payment taken back."""
+    return {
+        "receipt": reversal.receipt,
+        "of": reversal.of,
+        "shillings": reversal.shillings,
+        "at": _instant(reversal.at),
+    }
+
+
+def settlement_json(settlement: Settlement) -> dict[str, Any]:
+    """A merchant's money moved to its own organisation."""
+    return {
+        "receipt": settlement.receipt,
+        "short_code": settlement.short_code,
+        "shillings": settlement.shillings,
+        "at": _instant(settlement.at),
     }
 
 
@@ -132,9 +206,28 @@ def callback_json(sent: CallbackSent) -> dict[str, Any]:
     }
 
 
+def notice_json(sent: NoticeSent) -> dict[str, Any]:
+    """One try to deliver a C2B notification."""
+    return {
+        "kind": sent.kind,
+        "receipt": sent.receipt,
+        "url": sent.url,
+        "body": json.loads(sent.body),
+        "at": _instant(sent.at),
+        "status": sent.status,
+        "answer": sent.answer,
+        "error": sent.error,
+    }
+
+
 def sms_json(message: Sms) -> dict[str, Any]:
     """A text message."""
-    return {"phone": message.phone, "at": _instant(message.at), "text": message.text}
+    return {
+        "phone": message.phone,
+        "at": _instant(message.at),
+        "text": message.text,
+        "received_on": message.received_on,
+    }
 
 
 def _instant(at: datetime) -> str:

@@ -38,8 +38,12 @@ class Door:
         self._merchants = merchants
         self._dead_token = dead_token
 
-    def app_of(self, request: web.Request) -> str:
+    def app_of(self, request: web.Request, dead_token: Fault | None = None) -> str:
         """The consumer key whose live token the request carries.
+
+        Args:
+            request: The request.
+            dead_token: What a dead token is answered by this API, where it is not as elsewhere.
 
         Raises:
             DarajaRefusalError: There is no bearer token, or it is dead.
@@ -49,8 +53,22 @@ class Door:
             raise DarajaRefusalError(INVALID_AUTHENTICATION_HEADER)
         consumer_key = self._tokens.app_of(token.strip())
         if consumer_key is None:
-            raise DarajaRefusalError(self._dead_token)
+            raise DarajaRefusalError(dead_token or self._dead_token)
         return consumer_key
+
+    def owns(self, consumer_key: str, short_code: str) -> bool:
+        """Whether the app may use that short code."""
+        return any(
+            (merchant.consumer_key, merchant.short_code) == (consumer_key, short_code) for merchant in self._merchants
+        )
+
+    def merchants_at(self, consumer_key: str, number: str) -> list[Merchant]:
+        """The app's merchants with that short code or that till."""
+        return [
+            merchant
+            for merchant in self._merchants
+            if merchant.consumer_key == consumer_key and number in {merchant.short_code, merchant.own_number}
+        ]
 
     def merchant_of(self, consumer_key: str, credentials: Credentials) -> Merchant:
         """The merchant, its password proven.

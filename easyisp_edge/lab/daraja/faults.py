@@ -25,6 +25,7 @@ class Fault(enum.StrEnum):
     INVALID_ACCESS = "invalid-access-token"
     INVALID_ACCESS_400 = "invalid-access-token-400"
     INVALID_ACCESS_401 = "invalid-access-token-401"
+    INVALID_ACCESS_PULL = "invalid-access-token-pull"
     INVALID_AUTHENTICATION_HEADER = "invalid-authentication-header"
     MERCHANT_DOES_NOT_EXIST = "merchant-does-not-exist"
     WRONG_CREDENTIALS = "wrong-credentials"
@@ -34,6 +35,9 @@ class Fault(enum.StrEnum):
     QUOTA_VIOLATION = "quota-violation"
     INTERNAL_ERROR = "internal-error"
     MAINTENANCE = "maintenance"
+    URLS_REGISTERED = "urls-registered"
+    URLS_ON_OLD_PLATFORM = "urls-on-old-platform"
+    PULL_FAILED = "pull-failed"
     ERROR_WITH_STATUS_200 = "error-with-status-200"
     REJECTED_WITH_STATUS_200 = "rejected-with-status-200"
     APIGEE_INVALID_ACCESS = "apigee-invalid-token"
@@ -75,6 +79,11 @@ class ApigeeError:
         return f"{self.status} {self.errorcode} {self.faultstring}"
 
 
+def bad_c2b_request(field: str) -> DarajaError:
+    """The refusal of one field by the C2B API."""
+    return DarajaError(400, "400.003.02", f"Bad Request - Invalid {field}")
+
+
 def bad_request(field: str) -> DarajaError:
     """The refusal of one field of a request."""
     return DarajaError(400, "400.002.02", f"Bad Request - Invalid {field}")
@@ -103,6 +112,9 @@ SUBSCRIBER_LOCKED = DarajaError(
     "500.001.1001",
     "Unable to lock subscriber, a transaction is already in process for the current subscriber",
 )
+URLS_REGISTERED = DarajaError(500, "500.003.1001", "Urls are already registered.")
+INVALID_PULL_SHORT_CODE = DarajaError(400, "400.001", "Invalid ShortCode")
+PULL_FAILED = DarajaError(500, "500", "failed to retrieve")
 STILL_BEING_PROCESSED = DarajaError(500, "500.001.1001", "The transaction is being processed")
 
 DARAJA_ERRORS = {
@@ -111,6 +123,7 @@ DARAJA_ERRORS = {
     Fault.INVALID_ACCESS: DarajaError(404, "404.001.03", "Invalid Access Token"),
     Fault.INVALID_ACCESS_400: DarajaError(400, "400.003.01", "Invalid Access Token"),
     Fault.INVALID_ACCESS_401: DarajaError(401, "401.002.01", "Error Occurred - Invalid Access Token"),
+    Fault.INVALID_ACCESS_PULL: DarajaError(401, "401.001", "Invalid Access Token"),
     Fault.INVALID_AUTHENTICATION_HEADER: INVALID_AUTHENTICATION_HEADER,
     Fault.MERCHANT_DOES_NOT_EXIST: MERCHANT_DOES_NOT_EXIST,
     Fault.WRONG_CREDENTIALS: WRONG_CREDENTIALS,
@@ -120,6 +133,9 @@ DARAJA_ERRORS = {
     Fault.QUOTA_VIOLATION: DarajaError(500, "500.003.03", "Error Occurred: Quota Violation"),
     Fault.INTERNAL_ERROR: DarajaError(500, "500.003.1001", "Internal Server Error"),
     Fault.MAINTENANCE: DarajaError(500, "500.002.1001", "Service is currently under maintenance"),
+    Fault.URLS_REGISTERED: URLS_REGISTERED,
+    Fault.URLS_ON_OLD_PLATFORM: DarajaError(500, "500.003.1001", "Duplicate notification info, SP ID is 107031"),
+    Fault.PULL_FAILED: PULL_FAILED,
     Fault.ERROR_WITH_STATUS_200: DarajaError(200, "500.003.1001", "Internal Server Error"),
 }
 

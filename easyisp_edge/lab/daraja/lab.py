@@ -10,21 +10,34 @@ from easyisp_edge.errors import InvalidError
 from easyisp_edge.lab.daraja.answers import Answers
 from easyisp_edge.lab.daraja.background import Background
 from easyisp_edge.lab.daraja.behaviour import Behaviour, Payer, Script
+from easyisp_edge.lab.daraja.c2b import C2b
+from easyisp_edge.lab.daraja.c2b_handling import C2bRegister
+from easyisp_edge.lab.daraja.c2b_notices import C2bNotices
 from easyisp_edge.lab.daraja.callbacks import CallbackSender
 from easyisp_edge.lab.daraja.control import control_app
+from easyisp_edge.lab.daraja.courier import Courier
 from easyisp_edge.lab.daraja.door import Door
+from easyisp_edge.lab.daraja.dynamic_qr import DynamicQr
 from easyisp_edge.lab.daraja.identifiers import Identifiers
+from easyisp_edge.lab.daraja.lab_apis import LabApis
+from easyisp_edge.lab.daraja.lab_money import LabMoney
 from easyisp_edge.lab.daraja.ledger import Ledger
 from easyisp_edge.lab.daraja.listening import Listener
+from easyisp_edge.lab.daraja.menu import Menu
 from easyisp_edge.lab.daraja.merchants import SANDBOX_MERCHANT
 from easyisp_edge.lab.daraja.oauth import OAuth
 from easyisp_edge.lab.daraja.options import DarajaOptions
 from easyisp_edge.lab.daraja.phone_page import PhonePage
 from easyisp_edge.lab.daraja.phones import read_phone
 from easyisp_edge.lab.daraja.prompts import Prompts
+from easyisp_edge.lab.daraja.pull import Pull
+from easyisp_edge.lab.daraja.pull_rows import PullRows
 from easyisp_edge.lab.daraja.push_life import PushLife
+from easyisp_edge.lab.daraja.receivers import Receivers
 from easyisp_edge.lab.daraja.stk_push import StkPush
 from easyisp_edge.lab.daraja.stk_query import StkQuery
+from easyisp_edge.lab.daraja.subscribers import Subscribers
+from easyisp_edge.lab.daraja.teller import Teller
 from easyisp_edge.lab.daraja.tokens import Tokens
 from easyisp_edge.lab.daraja.wire import Wire
 
@@ -38,10 +51,11 @@ if TYPE_CHECKING:
     from easyisp_edge.lab.daraja.ledger import AcceptedPush, CallbackSent, Debit, Push, Sms
     from easyisp_edge.lab.daraja.merchants import Merchant
     from easyisp_edge.lab.daraja.prompts import Prompt
+    from easyisp_edge.lab.daraja.receivers import NoApiMerchant
     from easyisp_edge.machine import Clock, Randomness
 
 
-class DarajaLab:
+class DarajaLab(LabMoney, LabApis):
     """Safaricom's Daraja on loopback: the real wire on one port, the customers' phones on another.
 
     Use it as an async context manager, or `start` and `close` it. Phones may be written as people write
@@ -50,9 +64,10 @@ class DarajaLab:
     Args:
         clock: All its times and waits.
         randomness: All its names.
-        merchants: Who may be paid.
+        merchants: Who may be paid through an API.
+        no_api: Who else may be paid from the menu, beside banks and any phone.
         options: How it is set up.
-        session: What callbacks leave through; handed in, it is not closed here.
+        session: What callbacks and notices leave through; handed in, it is not closed here.
     """
 
     def __init__(
@@ -61,6 +76,7 @@ class DarajaLab:
         clock: Clock,
         randomness: Randomness,
         merchants: Sequence[Merchant] = (SANDBOX_MERCHANT,),
+        no_api: Sequence[NoApiMerchant] = (),
         options: DarajaOptions | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
@@ -72,25 +88,68 @@ class DarajaLab:
         self._script = Script(self.options.behaviour)
         self._ledger = Ledger(self.options.starting_balance_shillings)
         self._prompts = Prompts(clock, self.options.prompt_life_seconds)
-        self._callbacks = CallbackSender(clock, self._ledger, session)
-        identifiers = Identifiers(randomness)
-        self._tokens = Tokens(clock, identifiers, self.options)
+        self._courier = Courier(session)
+        self._callbacks = CallbackSender(clock, self._ledger, self._courier)
+        self._identifiers = Identifiers(randomness)
+        self._tokens = Tokens(clock, self._identifiers, self.options)
         self._oauth = OAuth(self._tokens, merchants)
-        self._life = PushLife(
-            clock=clock,
-            options=self.options,
-            ledger=self._ledger,
-            identifiers=identifiers,
-            prompts=self._prompts,
-            callbacks=self._callbacks,
-            background=self._background,
-        )
-        self._wire = self._join(Answers(identifiers, self.options.error_keys, self._closing), merchants)
+        self._subscribers = Subscribers()
+        self._receivers = Receivers(merchants, no_api, self._subscribers)
+        self._join_money()
+        door = Door(self._tokens, merchants, self.options.dead_token)
+        self._join_apis(door)
+        self._wire = self._join_stk(door)
         self._wire_listener = Listener()
         self._phone_listener = Listener()
 
-    def _join(self, answers: Answers, merchants: Sequence[Merchant]) -> Wire:
-        door = Door(self._tokens, merchants, self.options.dead_token)
+    def _join_money(self) -> None:
+        self._c2b_register = C2bRegister(self.options.c2b)
+        notices = C2bNotices(
+            clock=self.clock,
+            ledger=self._ledger,
+            courier=self._courier,
+            background=self._background,
+            register=self._c2b_register,
+            subscribers=self._subscribers,
+        )
+        self._teller = Teller(
+            clock=self.clock,
+            ledger=self._ledger,
+            identifiers=self._identifiers,
+            subscribers=self._subscribers,
+            notices=notices,
+            till_masks_phone=self.options.till_sms_masks_phone,
+        )
+        self._menu = Menu(self._receivers, self._teller, notices, self.options.right_pin)
+
+    def _join_apis(self, door: Door) -> None:
+        url_rules = self.options.callback_url_rules
+        self._c2b = C2b(door=door, identifiers=self._identifiers, register=self._c2b_register, url_rules=url_rules)
+        self._pull = Pull(
+            clock=self.clock,
+            door=door,
+            identifiers=self._identifiers,
+            rows=PullRows(self._ledger, self._subscribers),
+            handling=self.options.pull,
+            url_rules=url_rules,
+        )
+        self._dynamic_qr = DynamicQr(
+            door=door, identifiers=self._identifiers, conversation_id=self.options.qr_conversation_id
+        )
+
+    def _join_stk(self, door: Door) -> Wire:
+        answers = Answers(self._identifiers, self.options.error_keys, self._closing)
+        self._life = PushLife(
+            clock=self.clock,
+            options=self.options,
+            ledger=self._ledger,
+            identifiers=self._identifiers,
+            prompts=self._prompts,
+            callbacks=self._callbacks,
+            background=self._background,
+            teller=self._teller,
+            receivers=self._receivers,
+        )
         push = StkPush(
             clock=self.clock,
             options=self.options,
@@ -102,7 +161,8 @@ class DarajaLab:
             life=self._life,
         )
         query = StkQuery(clock=self.clock, options=self.options, door=door, ledger=self._ledger)
-        return Wire(self.clock, answers, [self._oauth.routes(), push.routes(), query.routes()])
+        apis = (self._oauth, push, query, self._pull, self._c2b, self._dynamic_qr)
+        return Wire(self.clock, answers, [api.routes() for api in apis])
 
     async def start(self, host: str = "127.0.0.1", wire_port: int = 0, phone_port: int = 0) -> None:
         """Open both addresses; port 0 takes any free one.
@@ -111,7 +171,7 @@ class DarajaLab:
             OSError: An address cannot be had; nothing is left open.
         """
         async with contextlib.AsyncExitStack() as opening:
-            opening.push_async_callback(self._callbacks.close)
+            opening.push_async_callback(self._courier.close)
             opening.push_async_callback(self._background.close)
             opening.push_async_callback(self._wire_listener.close)
             await self._wire_listener.open(self._wire.app, host, wire_port)
@@ -181,6 +241,11 @@ class DarajaLab:
         """The texts M-PESA sent to the phone."""
         number = read_phone(phone)
         return [message for message in self._ledger.messages if message.phone == number]
+
+    @property
+    def all_messages(self) -> list[Sms]:
+        """The texts M-PESA sent to anybody."""
+        return self._ledger.messages
 
     def balance_shillings(self, phone: str) -> int:
         """What the phone has left."""
@@ -285,5 +350,5 @@ class DarajaLab:
         return await self._callbacks.send(self.push(checkout_request_id))
 
     async def quiet(self) -> None:
-        """Return once no prompt is open and every callback is delivered."""
+        """Return once no prompt is open and every callback and notice is delivered."""
         await self._background.quiet()

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from easyisp_edge.errors import InvalidError, NotFoundError
+from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.lab.daraja.nairobi import EAT
+from easyisp_edge.lab.daraja.receivers import ReceiverKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from easyisp_edge.lab.daraja.behaviour import Behaviour
     from easyisp_edge.lab.daraja.merchants import Merchant
     from easyisp_edge.lab.daraja.push_request import PushRequest
+    from easyisp_edge.lab.daraja.receivers import Receiver
     from easyisp_edge.lab.daraja.results import Result
 
 
@@ -64,8 +66,32 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """Money about to leave a phone.
+
+    Args:
+        account_reference: What the payer typed, or the push said.
+        short_code: That asked for it; empty for a payment from the menu to somebody without an API.
+        checkout_request_id: The push's; empty for a payment from the menu.
+    """
+
+    phone: str
+    shillings: int
+    receiver: Receiver
+    account_reference: str = ""
+    short_code: str = ""
+    checkout_request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Debit:
-    """Money that left a phone."""
+    """Money that left a phone.
+
+    Attributes:
+        short_code: That asked for it: a push's `BusinessShortCode`, or whose PayBill or till was paid from the menu.
+        checkout_request_id: Empty where the customer paid from the menu.
+        receiver_balance_shillings: What the receiver's account held after it.
+    """
 
     receipt: str
     phone: str
@@ -76,6 +102,33 @@ class Debit:
     checkout_request_id: str
     at: datetime
     balance_after_shillings: int
+    receiver: Receiver
+    receiver_balance_shillings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """A payment taken back: the money is on the phone again.
+
+    Attributes:
+        receipt: Its own.
+        of: The receipt of the payment.
+    """
+
+    receipt: str
+    of: str
+    shillings: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Money the merchant moved from a short code to its own organisation: no customer's payment."""
+
+    receipt: str
+    short_code: str
+    shillings: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +149,55 @@ class CallbackSent:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeSent:
+    """One try to deliver a C2B notification.
+
+    Attributes:
+        kind: `validation` or `confirmation`.
+        status: The HTTP status it was answered with; None when there was no answer.
+        answer: The body of that answer.
+        error: Why there was none.
+    """
+
+    kind: str
+    receipt: str
+    url: str
+    body: str
+    at: datetime
+    status: int | None
+    answer: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sms:
-    """A text message from M-PESA on a phone."""
+    """A text message from M-PESA on a phone.
+
+    Attributes:
+        received_on: The till, PayBill or phone number whose owner is told of money; empty on the payer's side.
+    """
 
     phone: str
     at: datetime
     text: str
+    received_on: str = ""
 
 
 class Ledger:
-    """Pushes, debits, callbacks and messages in the order they happened, and what each phone has left."""
+    """All that happened, in its order, and what each phone and each receiver's account holds."""
 
     def __init__(self, starting_balance_shillings: int) -> None:
         self.pushes: list[Push] = []
         self.debits: list[Debit] = []
+        self.reversals: list[Reversal] = []
+        self.settlements: list[Settlement] = []
         self.callbacks: list[CallbackSent] = []
+        self.notices: list[NoticeSent] = []
         self.messages: list[Sms] = []
         self._starting_balance = starting_balance_shillings
         self._balances: dict[str, int] = {}
         self._accepted: dict[str, AcceptedPush] = {}
+        self._accounts: dict[str, int] = {}  # by short code, or the number of who has none
         self._debits: dict[str, Debit] = {}  # by CheckoutRequestID
         self._spent: dict[tuple[str, date], int] = {}  # by phone and Nairobi day
 
@@ -162,27 +245,84 @@ class Ledger:
             raise InvalidError("lab.balance", "A balance cannot be negative.", field="shillings")
         self._balances[phone] = shillings
 
-    def debit(self, push: AcceptedPush, receipt: str, at: datetime) -> Debit:
-        """Take the push's amount off its phone."""
-        request = push.request
-        balance = self.balance_shillings(request.phone) - request.shillings
+    def account_shillings(self, receiver: Receiver) -> int:
+        """What the receiver's account holds; a phone's is its balance."""
+        if receiver.kind is ReceiverKind.PHONE:
+            return self.balance_shillings(receiver.number)
+        return self._accounts.get(receiver.account, 0)
+
+    def debit(self, payment: Payment, receipt: str, at: datetime) -> Debit:
+        """Move the money from the phone to its receiver."""
+        balance = self.balance_shillings(payment.phone) - payment.shillings
+        self.set_balance(payment.phone, balance)
+        receiver = payment.receiver
+        self._move(receiver, payment.shillings)
         debit = Debit(
             receipt=receipt,
-            phone=request.phone,
-            shillings=request.shillings,
-            short_code=request.credentials.short_code,
-            party_b=request.party_b,
-            account_reference=request.account_reference,
-            checkout_request_id=push.checkout_request_id,
+            phone=payment.phone,
+            shillings=payment.shillings,
+            short_code=payment.short_code,
+            party_b=receiver.number,
+            account_reference=payment.account_reference,
+            checkout_request_id=payment.checkout_request_id,
             at=at,
             balance_after_shillings=balance,
+            receiver=receiver,
+            receiver_balance_shillings=self.account_shillings(receiver),
         )
-        self.set_balance(request.phone, balance)
         self.debits.append(debit)
-        self._debits[debit.checkout_request_id] = debit
+        if debit.checkout_request_id:
+            self._debits[debit.checkout_request_id] = debit
         day = (debit.phone, at.astimezone(EAT).date())
         self._spent[day] = self._spent.get(day, 0) + debit.shillings
         return debit
+
+    def reverse(self, debit: Debit, receipt: str, at: datetime) -> Reversal:
+        """Move the money back.
+
+        Raises:
+            ConflictError: It was moved back before, or the receiver no longer has it.
+        """
+        if any(reversal.of == debit.receipt for reversal in self.reversals):
+            raise ConflictError("lab.reversed", f"{debit.receipt} has been reversed already.")
+        if self.account_shillings(debit.receiver) < debit.shillings:
+            raise ConflictError("lab.reversal_money", f"{debit.receiver.name} no longer has that much.")
+        self._move(debit.receiver, -debit.shillings)
+        self.set_balance(debit.phone, self.balance_shillings(debit.phone) + debit.shillings)
+        reversal = Reversal(receipt, debit.receipt, debit.shillings, at)
+        self.reversals.append(reversal)
+        return reversal
+
+    def settle(self, receiver: Receiver, shillings: int, receipt: str, at: datetime) -> Settlement:
+        """Move the merchant's money out of M-PESA's reach.
+
+        Raises:
+            ConflictError: The account does not hold that much.
+        """
+        if not 0 < shillings <= self.account_shillings(receiver):
+            raise ConflictError("lab.settlement", f"{receiver.name} has no Ksh {shillings} to settle.")
+        self._move(receiver, -shillings)
+        settlement = Settlement(receipt, receiver.short_code, shillings, at)
+        self.settlements.append(settlement)
+        return settlement
+
+    def _move(self, receiver: Receiver, shillings: int) -> None:
+        after = self.account_shillings(receiver) + shillings
+        if receiver.kind is ReceiverKind.PHONE:
+            self.set_balance(receiver.number, after)
+        else:
+            self._accounts[receiver.account] = after
+
+    def debit_by_receipt(self, receipt: str) -> Debit:
+        """The payment of that receipt.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        for debit in self.debits:
+            if debit.receipt == receipt:
+                return debit
+        raise NotFoundError("lab.receipt", f"No payment has the receipt {receipt!r:.40}.")
 
     def debit_of(self, checkout_request_id: str) -> Debit | None:
         """The debit the push ended in, if it did."""

@@ -78,12 +78,13 @@ class Merchant:
 
     def receiver_name(self, party_b: str) -> str | None:
         """Whom the prompt names for that `PartyB`; None when this merchant may not send money there."""
-        if party_b == self._own_number:
+        if party_b == self.own_number:
             return self.name
         return next((bank.name for bank in self.banks if bank.paybill == party_b), None)
 
     @property
-    def _own_number(self) -> str:
+    def own_number(self) -> str:
+        """What customers pay to: the PayBill or the till."""
         return (self.till or self.short_code) if self.kind is MerchantKind.BUYGOODS else self.short_code
 
 

@@ -23,3 +23,15 @@ def is_compact(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def read_plain(text: str) -> datetime | None:
+    """The moment `YYYY-MM-DD HH:mm[:ss]` names in Nairobi; None where it names none."""
+    if not text.isascii():
+        return None
+    for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=EAT)
+        except ValueError:
+            continue
+    return None

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.lab.daraja.behaviour import PENDING_SHAPES, Behaviour, QueryAnswer
+from easyisp_edge.lab.daraja.c2b_handling import C2bHandling
 from easyisp_edge.lab.daraja.faults import ErrorKeys, Fault
+from easyisp_edge.lab.daraja.pull_handling import PullHandling
 
 
 class CallbackUrlRules(enum.StrEnum):
@@ -38,6 +40,10 @@ class DarajaOptions:
         callback_url_rules: How closely `CallBackURL` is looked at.
         account_reference_length_max: In characters.
         behaviour: Of every push nothing else is chosen for.
+        pull: How the Pull API behaves.
+        c2b: How the C2B API and its notices behave.
+        qr_conversation_id: A picture's `ResponseCode` is a conversation id instead of 00.
+        till_sms_masks_phone: A till owner's message hides the middle of the payer's number.
     """
 
     right_pin: str = "1234"
@@ -56,6 +62,10 @@ class DarajaOptions:
     callback_url_rules: CallbackUrlRules = CallbackUrlRules.STRICT
     account_reference_length_max: int = 12
     behaviour: Behaviour = field(default_factory=Behaviour)
+    pull: PullHandling = field(default_factory=PullHandling)
+    c2b: C2bHandling = field(default_factory=C2bHandling)
+    qr_conversation_id: bool = False
+    till_sms_masks_phone: bool = False
 
     def __post_init__(self) -> None:
         if self.pending_shape not in PENDING_SHAPES:

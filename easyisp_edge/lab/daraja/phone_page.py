@@ -1,4 +1,4 @@
-"""The page that plays the customers' phones: prompts to answer, and M-PESA's messages."""
+"""The page that plays the customers' phones: prompts to answer, the M-PESA menu, and M-PESA's messages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from jinja2 import Environment, StrictUndefined
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.lab.daraja.behaviour import Payer
 from easyisp_edge.lab.daraja.nairobi import EAT
+from easyisp_edge.lab.daraja.phone_menu import MENU, MenuScreen, menu_item, menu_screen, read_shillings
 from easyisp_edge.lab.daraja.phones import read_phone
+from easyisp_edge.lab.daraja.subscribers import Language
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from easyisp_edge.lab.daraja.lab import DarajaLab
     from easyisp_edge.lab.daraja.ledger import Sms
@@ -39,7 +41,10 @@ class PhoneView:
     number: str
     clock_face: str
     balance_shillings: int
+    owner: str
+    language: Language
     prompt: Prompt | None
+    menu: MenuScreen | None
     messages: Sequence[Sms]  # newest first
 
     @property
@@ -58,8 +63,13 @@ class PhonePage:
         self._template = Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
 
     def routes(self) -> list[web.RouteDef]:
-        """The page and its form."""
-        return [web.get("/", self.show), web.post("/prompts/{checkout_request_id}", self.act)]
+        """The page and its forms."""
+        return [
+            web.get("/", self.show),
+            web.post("/prompts/{checkout_request_id}", self.act),
+            web.post("/menu", self.pay),
+            web.post("/language", self.choose_language),
+        ]
 
     async def show(self, request: web.Request) -> web.Response:
         """The phone asked for, or every phone anything happened on."""
@@ -71,10 +81,13 @@ class PhonePage:
                 numbers = [asked]
             except InvalidError as error:
                 asked, notice = "", error.message
+        views = [self._view(number, request.query if asked else {}) for number in numbers]
         page = self._template.render(
-            phones=[self._view(number) for number in numbers],
+            phones=views,
             chosen=asked,
+            typing="choose" in request.query or any(view.menu is not None for view in views),
             choosing="choose" in request.query,
+            menu=MENU,
             notice=notice,
             right_pin=self._lab.options.right_pin,
             refresh_seconds=max(self._refresh_seconds(numbers), _NOTICE_SECONDS if notice else 0),
@@ -91,7 +104,43 @@ class PhonePage:
             await self._press(checkout_request_id, str(form.get("act", "")), str(form.get("pin", "")))
         except (ConflictError, NotFoundError, InvalidError) as error:
             back["notice"] = error.message
-        raise web.HTTPSeeOther("/?" + urlencode({name: text for name, text in back.items() if text}))
+        raise _see(back)
+
+    async def pay(self, request: web.Request) -> web.Response:
+        """The PIN under the menu's question, or the way back; back to the phone."""
+        form = await request.post()
+        typed = {name: str(form.get(name, "")) for name in ("phone", "menu", "number", "account", "shillings", "pin")}
+        back = {"phone": typed["phone"]}
+        try:
+            if form.get("act") == "pay":
+                await self._pay(typed)
+        except (ConflictError, NotFoundError, InvalidError) as error:
+            back["notice"] = error.message
+        raise _see(back)
+
+    async def choose_language(self, request: web.Request) -> web.Response:
+        """What M-PESA writes to the phone in from now on; back to the phone."""
+        form = await request.post()
+        back = {"phone": str(form.get("phone", ""))}
+        try:
+            self._set_language(back["phone"], str(form.get("language", "")))
+        except InvalidError as error:
+            back["notice"] = error.message
+        raise _see(back)
+
+    def _set_language(self, phone: str, wanted: str) -> None:
+        if wanted not in set(Language):
+            raise InvalidError("lab.language", "M-PESA does not write in that language.", field="language")
+        self._lab.set_language(phone, Language(wanted))
+
+    async def _pay(self, typed: dict[str, str]) -> None:
+        item = menu_item(typed["menu"])
+        if item is None:
+            raise InvalidError("lab.menu", "There is no such line in the menu.", field="menu")
+        shillings = read_shillings(typed["shillings"])
+        await self._lab.pay_from_menu(
+            typed["phone"], item.kind, typed["number"], typed["account"], shillings, pin=typed["pin"].strip()
+        )
 
     async def _press(self, checkout_request_id: str, button: str, pin: str) -> None:
         if button == "pin":
@@ -102,17 +151,22 @@ class PhonePage:
             raise InvalidError("lab.act", "There is no such button.", field="act")
 
     def _numbers(self) -> list[str]:
-        """Phones with prompts first, then the others, the latest push first."""
+        """Phones with prompts first, then the others, the latest push first, then who else got messages."""
         prompted = [prompt.phone for prompt in self._lab.prompts]
         seen = [push.request.phone for push in reversed(self._lab.accepted)]
-        return list(dict.fromkeys(prompted + seen))
+        told = [message.phone for message in reversed(self._lab.all_messages)]
+        return list(dict.fromkeys(prompted + seen + told))
 
-    def _view(self, number: str) -> PhoneView:
+    def _view(self, number: str, typed: Mapping[str, str]) -> PhoneView:
+        prompt = self._lab.prompt_on(number)
         return PhoneView(
             number=number,
             clock_face=f"{self._lab.clock.now().astimezone(EAT):%H:%M}",
             balance_shillings=self._lab.balance_shillings(number),
-            prompt=self._lab.prompt_on(number),
+            owner=self._lab.name_of(number).title(),
+            language=self._lab.language_of(number),
+            prompt=prompt,
+            menu=menu_screen(self._lab, number, typed) if prompt is None else None,
             messages=self._lab.messages(number)[: -_MESSAGES_SHOWN - 1 : -1],
         )
 
@@ -123,3 +177,7 @@ class PhonePage:
             return _IDLE_REFRESH_SECONDS
         left = min(prompt.expires_at for prompt in asking) - self._lab.clock.now()
         return max(_IDLE_REFRESH_SECONDS, math.ceil(left.total_seconds()) + 1)
+
+
+def _see(query: dict[str, str]) -> web.HTTPSeeOther:
+    return web.HTTPSeeOther("/?" + urlencode({name: text for name, text in query.items() if text}))

@@ -6,24 +6,9 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.errors import ConflictError
 from easyisp_edge.lab.daraja.behaviour import Payer, result_of_act
-from easyisp_edge.lab.daraja.ledger import AcceptedPush, Sms
-from easyisp_edge.lab.daraja.results import (
-    ABOVE_MAXIMUM,
-    DAILY_LIMIT,
-    NO_MONEY,
-    PAID,
-    PROMPT_TOO_LONG,
-    RULE_LIMITED,
-    UNREACHABLE,
-    Result,
-)
-from easyisp_edge.lab.daraja.sms import (
-    DAILY_LIMIT_SHILLINGS,
-    PROMPT_LENGTH_MAX,
-    confirmation,
-    failure,
-    prompt_text,
-)
+from easyisp_edge.lab.daraja.ledger import AcceptedPush, Payment
+from easyisp_edge.lab.daraja.results import PAID, PROMPT_TOO_LONG, RULE_LIMITED, UNREACHABLE, Result
+from easyisp_edge.lab.daraja.sms import PROMPT_LENGTH_MAX, prompt_text
 
 if TYPE_CHECKING:
     from easyisp_edge.lab.daraja.background import Background
@@ -35,9 +20,9 @@ if TYPE_CHECKING:
     from easyisp_edge.lab.daraja.options import DarajaOptions
     from easyisp_edge.lab.daraja.prompts import Prompt, Prompts
     from easyisp_edge.lab.daraja.push_request import PushRequest
+    from easyisp_edge.lab.daraja.receivers import Receivers
+    from easyisp_edge.lab.daraja.teller import Teller
     from easyisp_edge.machine import Clock
-
-_AMOUNT_MAX_SHILLINGS = 250_000
 
 
 class PushLife:
@@ -53,6 +38,8 @@ class PushLife:
         prompts: Prompts,
         callbacks: CallbackSender,
         background: Background,
+        teller: Teller,
+        receivers: Receivers,
     ) -> None:
         self._clock = clock
         self._options = options
@@ -61,6 +48,8 @@ class PushLife:
         self._prompts = prompts
         self._callbacks = callbacks
         self._background = background
+        self._teller = teller
+        self._receivers = receivers
         # By phone and shillings, on the monotonic clock.
         self._last_prompted: dict[tuple[str, int], float] = {}
 
@@ -152,22 +141,22 @@ class PushLife:
 
     def _take_money(self, push: AcceptedPush) -> Result:
         """The right PIN was entered: debit, unless a limit or the balance stands against it."""
-        now, request = self._clock.now(), push.request
-        spent = self._ledger.spent_on_day_of(now, request.phone)
-        if request.shillings > _AMOUNT_MAX_SHILLINGS:
-            return Result.of(ABOVE_MAXIMUM)
-        if spent + request.shillings > DAILY_LIMIT_SHILLINGS:
-            return Result.of(DAILY_LIMIT)
-        if request.shillings > self._ledger.balance_shillings(request.phone):
-            return Result.of(NO_MONEY)
-        debit = self._ledger.debit(push, self._identifiers.receipt(now), now)
-        text = confirmation(push, debit, spent + request.shillings)
-        self._ledger.messages.append(Sms(request.phone, now, text))
+        request = push.request
+        refusal = self._teller.refusal(request.phone, request.shillings)
+        if refusal is not None:
+            return refusal
+        payment = Payment(
+            phone=request.phone,
+            shillings=request.shillings,
+            receiver=self._receivers.of_push(push.merchant, request.party_b),
+            account_reference=request.account_reference,
+            short_code=request.credentials.short_code,
+            checkout_request_id=push.checkout_request_id,
+        )
+        self._teller.take(payment)
         return Result.of(PAID)
 
     def _settle(self, push: AcceptedPush, result: Result) -> None:
         push.result, push.result_at = result, self._clock.now()
-        text = failure(push, self._ledger.balance_shillings(push.request.phone))
-        if text is not None:
-            self._ledger.messages.append(Sms(push.request.phone, push.result_at, text))
+        self._teller.tell_failure(result.code, push.request.phone, push.request.shillings, push.receiver_name)
         push.settled.set()

@@ -1,6 +1,6 @@
-"""What M-PESA writes on the customer's screen: the prompt, and the messages after it.
+"""What M-PESA writes on the customer's screen beside receipts: the prompt, failures, reversals.
 
-The grammar, spacing and punctuation are those of messages seen in 2026.
+The grammar, spacing and punctuation are those of messages seen in 2025 and 2026.
 """
 
 from __future__ import annotations
@@ -8,15 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easyisp_edge.lab.daraja.merchants import PAY_BILL_ONLINE
-from easyisp_edge.lab.daraja.nairobi import EAT
-from easyisp_edge.lab.daraja.results import DAILY_LIMIT, NO_MONEY, WRONG_PIN
+from easyisp_edge.lab.daraja.results import ABOVE_MAXIMUM, DAILY_LIMIT, NO_MONEY, WRONG_PIN
+from easyisp_edge.lab.daraja.sms_figures import day, hour, money
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from easyisp_edge.lab.daraja.ledger import AcceptedPush, Reversal
 
-    from easyisp_edge.lab.daraja.ledger import AcceptedPush, Debit
-
-DAILY_LIMIT_SHILLINGS = 500_000
 PROMPT_LENGTH_MAX = 182
 
 
@@ -28,39 +25,28 @@ def prompt_text(push: AcceptedPush) -> str:
     return f"{question}?"
 
 
-def confirmation(push: AcceptedPush, debit: Debit, spent_today_shillings: int) -> str:
-    """The message with the receipt."""
-    receiver = f"paid to {push.receiver_name}."
-    stop = "."
-    if push.request.transaction_type == PAY_BILL_ONLINE:
-        receiver = f"sent to {push.receiver_name} for account {debit.account_reference}"
-        stop = " "  # the PayBill form has no full stop before the balance
-    return (
-        f"{debit.receipt} Confirmed. {_money(debit.shillings)} {receiver} on {_moment(debit.at)}"
-        f"{stop}New M-PESA balance is {_money(debit.balance_after_shillings)}. Transaction cost, Ksh0.00."
-        f"Amount you can transact within the day is {DAILY_LIMIT_SHILLINGS - spent_today_shillings:,}.00."
-    )
-
-
-def failure(push: AcceptedPush, balance_shillings: int) -> str | None:
-    """The message about a failure, where M-PESA sends one."""
-    if push.result is None:
-        return None
-    balance = _money(balance_shillings)
-    amount = _money(push.request.shillings)
+def failure(result_code: str, shillings: int, receiver_name: str, balance_shillings: int) -> str | None:
+    """The message about a failed payment, where M-PESA sends one; English on every phone."""
+    amount = money(shillings)
     return {
         NO_MONEY: f"Failed. You do not have enough money in your M-PESA account to pay {amount} to "
-        f"{push.receiver_name}. Your M-PESA balance is {balance}.",
+        f"{receiver_name}. Your M-PESA balance is {money(balance_shillings)}.",
         WRONG_PIN: "Failed. You have entered the wrong PIN. Please try again with the right one.",
         DAILY_LIMIT: f"Failed. {amount} would exceed the amount you can transact within the day.",
-    }.get(push.result.code)
+        ABOVE_MAXIMUM: f"Failed. {amount} is more than can be sent in one transaction.",
+    }.get(result_code)
 
 
-def _money(shillings: int) -> str:
-    return f"Ksh{shillings:,}.00"
+def declined(receiver_name: str) -> str:
+    """The message when the receiver's own validation says no."""
+    return f"Failed. {receiver_name} has declined the payment. Please check the account number and try again."
 
 
-def _moment(at: datetime) -> str:
-    local = at.astimezone(EAT)
-    hour = local.hour % 12 or 12
-    return f"{local.day}/{local.month}/{local:%y} at {hour}:{local:%M} {'PM' if local.hour >= 12 else 'AM'}"  # noqa: PLR2004 - noon
+def reversed_for(reversal: Reversal, *, credited: bool, balance_shillings: int) -> str:
+    """The message about money going back: two codes in it, the reversal's own first."""
+    direction = "credited to" if credited else "debited from"
+    return (
+        f"{reversal.receipt}  confirmed. Reversal of transaction {reversal.of} has been successfully reversed  on "
+        f"{day(reversal.at)}  at {hour(reversal.at)} and {money(reversal.shillings)} is {direction} your M-PESA "
+        f"account. New M-PESA account balance is {money(balance_shillings)}."
+    )

@@ -94,6 +94,29 @@ async def test_behaviours_over_http() -> None:
         ("POST", "/prompts/ws_CO_none/dance", None, 404),
         ("POST", "/pushes/ws_CO_none/callback", None, 404),
         ("POST", "/pushes/ws_CO_none/late-success", None, 404),
+        ("POST", "/phones/12/payments", {"kind": "till", "number": "512345", "shillings": 1}, 400),
+        ("POST", f"/phones/{PHONE}/payments", {"kind": "till", "number": "512345", "shillings": 1}, 404),
+        ("POST", f"/phones/{PHONE}/payments", {"kind": "paybill", "number": "174379", "shillings": 1}, 400),
+        (
+            "POST",
+            f"/phones/{PHONE}/payments",
+            {"kind": "paybill", "number": "174379", "account": "A", "shillings": 5001},
+            409,
+        ),
+        ("PUT", f"/phones/{PHONE}/subscriber", {"language": "fr"}, 400),
+        ("PUT", f"/phones/{PHONE}/subscriber", {"name": ""}, 400),
+        ("POST", "/debits/UKL0000000/reversal", None, 404),
+        ("POST", "/settlements", {"kind": "paybill", "number": "174379", "shillings": 1}, 409),
+        ("POST", "/no-api", {"number": "898989", "name": "KIOSK"}, 400),
+        ("POST", "/no-api", {"number": "898989", "name": "KIOSK", "owner": "0722000001"}, 400),
+        ("GET", "/received/12x45678", None, 400),
+        ("PUT", "/pull", {"methods": "put"}, 400),
+        ("PUT", "/pull", {"page_rows": 0}, 400),
+        ("PUT", "/pull", {"pagerows": 5}, 400),
+        ("POST", "/pull/answers", {"faults": ["no-such-fault"]}, 400),
+        ("PUT", "/c2b", {"validate": True}, 400),
+        ("POST", "/c2b/next-notices", [{"copies": -1}], 400),
+        ("DELETE", "/c2b/urls/174379", None, 404),
     ],
 )
 async def test_wrong_orders_are_refused_with_reasons(method: str, path: str, body: Any, status: int) -> None:
@@ -155,3 +178,64 @@ async def test_closing_twice_is_harmless() -> None:
         await stage.lab.close()
         assert stage.lab.push(push).result is None
         assert stage.lab.prompts == []
+
+
+async def test_paying_from_the_menu_over_http() -> None:
+    """Payments, names, languages, reversals and settlements, each by its route."""
+    async with daraja_stage() as stage:
+        await control(stage, "PUT", f"/phones/{PHONE}/subscriber", {"name": "JANE DOE", "language": "sw"})
+        body = {"kind": "paybill", "number": "174379", "account": "ab3 k9", "shillings": 50}
+        debit = (await control(stage, "POST", "/phones/0708374149/payments", body)).body
+        assert (await control(stage, "GET", "/debits")).body == [debit]
+        assert (debit["receiver_kind"], debit["receiver_name"]) == ("paybill", "EASYISP LAB")
+        assert (debit["account_reference"], debit["checkout_request_id"]) == ("ab3 k9", "")
+        (message,) = (await control(stage, "GET", f"/phones/{PHONE}")).body["messages"]
+        assert "Imethibitishwa" in message["text"]
+        settled = (await control(stage, "POST", "/settlements", body | {"shillings": 1})).status
+        assert settled == 400  # it has no account
+        settlement = {"kind": "paybill", "number": "174379", "shillings": 20}
+        assert (await control(stage, "POST", "/settlements", settlement)).body["shillings"] == 20
+        assert (await control(stage, "POST", f"/debits/{debit['receipt']}/reversal")).status == 409
+        second = (await control(stage, "POST", f"/phones/{PHONE}/payments", body)).body
+        reversal = (await control(stage, "POST", f"/debits/{second['receipt']}/reversal")).body
+        assert reversal["of"] == second["receipt"]
+        assert (await control(stage, "GET", "/reversals")).body == [reversal]
+
+
+async def test_merchants_without_api_over_http() -> None:
+    """A till is added, paid, and its owner's messages read."""
+    async with daraja_stage() as stage:
+        till = {"number": "898989", "name": "KIOSK YA MAMA", "owner_phone": "0722000001"}
+        assert (await control(stage, "POST", "/no-api", till)).status == 204
+        body = {"kind": "till", "number": "898989", "shillings": 50}
+        debit = (await control(stage, "POST", f"/phones/{PHONE}/payments", body)).body
+        (told,) = (await control(stage, "GET", "/received/898989")).body
+        assert told["phone"] == "254722000001"
+        assert told["text"].startswith(f"{debit['receipt']} Confirmed.on ")
+
+
+async def test_pull_c2b_and_pictures_over_http() -> None:
+    """Their manners and their next answers can be chosen, and what they know can be read."""
+    async with daraja_stage() as stage:
+        await control(stage, "POST", "/pull/answers", {"faults": [None, "html-503"]})
+        await stage.register_pull()
+        assert (await control(stage, "GET", "/pull/registered")).body == ["174379"]
+        assert [(await stage.pull()).status for _ in range(2)] == [503, 200]
+        await control(stage, "PUT", "/pull", {"methods": "get", "empty": "text"})
+        assert (await stage.pull()).status == 405
+        assert (await stage.pull("GET")).body["Transaction"] == "[[]]"
+        await control(stage, "PUT", "/c2b", {"once_per_short_code": True, "notice": {"copies": 2}})
+        await control(stage, "POST", "/c2b/answers", {"faults": ["urls-on-old-platform"]})
+        assert [(await stage.register_urls()).status for _ in range(3)] == [500, 200, 500]
+        (urls,) = (await control(stage, "GET", "/c2b/urls")).body
+        assert (urls["version"], urls["response_type"]) == ("v2", "Completed")
+        await control(stage, "POST", "/c2b/next-notices", [{"copies": 0}])
+        for _ in range(2):
+            await stage.lab.pay_bill(PHONE, "174379", "A", 1)
+        await stage.lab.quiet()
+        notices = (await control(stage, "GET", "/notices")).body
+        assert [(sent["kind"], sent["status"]) for sent in notices] == [("confirmation", 200)] * 2
+        assert notices[0]["body"]["TransID"] == stage.lab.debits[1].receipt
+        assert (await control(stage, "DELETE", "/c2b/urls/174379")).status == 204
+        await control(stage, "POST", "/qr/answers", {"faults": ["empty-500"]})
+        assert [(await stage.qr()).status for _ in range(2)] == [500, 200]

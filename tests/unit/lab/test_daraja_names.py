@@ -11,7 +11,9 @@ from easyisp_edge.errors import InvalidError
 from easyisp_edge.lab.daraja import SANDBOX_MERCHANT, CallbackUrlRules
 from easyisp_edge.lab.daraja.callback_url import is_plausible
 from easyisp_edge.lab.daraja.identifiers import Identifiers
+from easyisp_edge.lab.daraja.nairobi import compact, read_plain
 from easyisp_edge.lab.daraja.phones import read_phone
+from easyisp_edge.lab.daraja.subscribers import Subscribers
 from tests.fakes.daraja_stage import SeededRandomness
 
 DAY_LETTERS = {"9/5/26": "UE9", "31/3/26": "UCV", "18/1/22": "QAI", "24/3/25": "TCO", "29/11/25": "TKT"}
@@ -126,3 +128,33 @@ def test_what_is_no_phone(text: str) -> None:
     """Anything else is refused with a word about it."""
     with pytest.raises(InvalidError, match="no phone number"):
         read_phone(text)
+
+
+@pytest.mark.parametrize("text", ["2026-11-21 09:00:00", "2026-11-21 09:00"])
+def test_plain_dates_are_nairobis(text: str) -> None:
+    """Seconds may be left out; nine o'clock there is six in UTC."""
+    assert read_plain(text) == datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+
+
+@given(st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)))  # noqa: DTZ001 - a Nairobi wall
+def test_plain_dates_round_trip(wall: datetime) -> None:
+    """What is read has the digits that were written."""
+    moment = read_plain(f"{wall:%Y-%m-%d %H:%M:%S}")
+    assert moment is not None
+    assert compact(moment) == f"{wall:%Y%m%d%H%M%S}"
+
+
+@given(st.text())
+def test_what_is_no_plain_date(text: str) -> None:
+    """Any text is a moment or none, and never an error; only ASCII can be one."""
+    assert read_plain(text) is None or text.isascii()
+
+
+def test_everybody_has_a_name() -> None:
+    """The same phone always the same one, in capitals, until it is given another."""
+    subscribers = Subscribers()
+    name = subscribers.name_of("254708374149")
+    assert name == name.upper() == subscribers.name_of("254708374149")
+    assert len(name.split(" ")) == 2
+    subscribers.set_name("254708374149", "JANE DOE")
+    assert subscribers.name_of("254708374149") == "JANE DOE"

@@ -204,6 +204,7 @@ DARAJA_DIALECT = [
     (Fault.INVALID_ACCESS, 404, "404.001.03"),
     (Fault.INVALID_ACCESS_400, 400, "400.003.01"),
     (Fault.INVALID_ACCESS_401, 401, "401.002.01"),
+    (Fault.INVALID_ACCESS_PULL, 401, "401.001"),
     (Fault.INVALID_AUTHENTICATION_HEADER, 404, "404.001.04"),
     (Fault.MERCHANT_DOES_NOT_EXIST, 500, "500.001.1001"),
     (Fault.WRONG_CREDENTIALS, 500, "500.001.1001"),
@@ -213,6 +214,9 @@ DARAJA_DIALECT = [
     (Fault.QUOTA_VIOLATION, 500, "500.003.03"),
     (Fault.INTERNAL_ERROR, 500, "500.003.1001"),
     (Fault.MAINTENANCE, 500, "500.002.1001"),
+    (Fault.URLS_REGISTERED, 500, "500.003.1001"),
+    (Fault.URLS_ON_OLD_PLATFORM, 500, "500.003.1001"),
+    (Fault.PULL_FAILED, 500, "500"),
     (Fault.ERROR_WITH_STATUS_200, 200, "500.003.1001"),
 ]
 APIGEE_DIALECT = [
@@ -360,3 +364,41 @@ async def test_loose_callback_rules_take_what_the_strict_ones_refuse() -> None:
         assert (await strict.push(CallBackURL=url)).error[2] == "Bad Request - Invalid CallBackURL"
     async with daraja_stage(DarajaOptions(callback_url_rules=CallbackUrlRules.LOOSE)) as loose:
         assert (await loose.push(CallBackURL=url)).status == 200
+
+
+ODD: tuple[object, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    "",
+    " ",
+    "x" * 300,
+    "\u0661",
+    "\x00",
+    [],
+    ["Completed"],
+    {},
+    {"a": 1},
+)
+CALLS = ("push", "register_urls", "register_pull", "pull", "qr")
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_value_breaks_the_wire(call: str) -> None:
+    """Whatever stands in a field, the answer is JSON, a refusal where it is not fine, and the lab goes on."""
+    fields = {
+        "push": ("BusinessShortCode", "Password", "Amount", "PartyB", "PhoneNumber", "CallBackURL", "AccountReference"),
+        "register_urls": ("ShortCode", "ResponseType", "ConfirmationURL", "ValidationURL"),
+        "register_pull": ("ShortCode", "RequestType", "NominatedNumber", "CallBackURL"),
+        "pull": ("ShortCode", "StartDate", "EndDate", "OffSetValue"),
+        "qr": ("MerchantName", "RefNo", "Amount", "TrxCode", "CPI", "Size"),
+    }[call]
+    async with daraja_stage() as stage:
+        for field in fields:
+            for odd in ODD:
+                answer = await getattr(stage, call)(**{field: odd})
+                assert answer.status in {200, 400, 500}, (field, odd)
+                assert isinstance(answer.body, dict), (field, odd)
