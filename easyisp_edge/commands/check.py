@@ -13,8 +13,10 @@ from easyisp_edge.config import Config, ConfigError, load_config
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import TextIO
+
+    from easyisp_edge.config import Gateway
 
 DEFAULT_FOLDER = Path("/etc/easyisp-edge")
 _RIGHT = 0
@@ -68,4 +70,25 @@ def _counts(config: Config) -> dict[str, int]:
 
 def _summary(config: Config) -> str:
     counted = (f"{count} {noun.removesuffix('s') if count == 1 else noun}" for noun, count in _counts(config).items())
-    return f"ok: {', '.join(counted)}\n"
+    return f"ok: {', '.join(counted)}\n" + "".join(f"{_money(gateway)}\n" for gateway in config.gateways)
+
+
+def _money(gateway: Gateway) -> str:
+    """Where a gateway's money goes and how the box learns of it, in a line."""
+    paid = f"gateway {gateway.id}: {gateway.sub_type} {gateway.shortcode}"
+    return f"{paid}, {', '.join(_ways(gateway))}"
+
+
+def _ways(gateway: Gateway) -> Iterator[str]:
+    if not gateway.has_api:
+        yield "no API: somebody checks each receipt"
+        return
+    if gateway.signing_shortcode != gateway.shortcode:
+        yield f"signed by {gateway.signing_shortcode}"
+    if gateway.aggregated:
+        yield "keys from the MPESA_ variables"
+    yield str(gateway.environment)
+    if gateway.pull is not None:
+        yield f"Pull every {int(gateway.pull.every.total_seconds() / 60)} min"
+    if gateway.c2b:
+        yield "C2B confirmations"

@@ -1,8 +1,9 @@
 """What the files in `config/` declare: read once, refused as a whole when wrong, never changed after."""
 
 from easyisp_edge.config.configuration import Config
-from easyisp_edge.config.gateways import Environment, Gateway, SubType
-from easyisp_edge.config.models import Callbacks, Edge, Portal, Tenant
+from easyisp_edge.config.gateway_types import Environment, GatewayType, SubType
+from easyisp_edge.config.gateways import Gateway, Pull
+from easyisp_edge.config.models import Callbacks, Control, Edge, Limits, Portal, ShortPayment, Tenant
 from easyisp_edge.config.problems import ConfigError, Problem
 from easyisp_edge.config.reading import load_config
 from easyisp_edge.config.routers import Router, RouterApi, RouterMode, RouterRadius
@@ -11,15 +12,20 @@ __all__ = [
     "Callbacks",
     "Config",
     "ConfigError",
+    "Control",
     "Edge",
     "Environment",
     "Gateway",
+    "GatewayType",
+    "Limits",
     "Portal",
     "Problem",
+    "Pull",
     "Router",
     "RouterApi",
     "RouterMode",
     "RouterRadius",
+    "ShortPayment",
     "SubType",
     "Tenant",
     "load_config",

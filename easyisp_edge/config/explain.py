@@ -63,7 +63,7 @@ def _message(
     if kind == "missing":
         return f"missing; expected {field.description if field and field.description else 'a value'}", None
     if kind == "extra_forbidden":
-        return _unknown_key(model, place)
+        return unknown_key(model, place)
     if kind in _CHOICES:
         return _no_choice(value, context["expected"])
     if kind in _KINDS:
@@ -74,7 +74,8 @@ def _message(
     return context.get("message", fault["msg"]), context.get("nearest")
 
 
-def _unknown_key(model: type[ConfigModel], place: Path) -> tuple[str, str | None]:
+def unknown_key(model: type[ConfigModel], place: Path) -> tuple[str, str | None]:
+    """What to say of a key there is not, and which was most likely meant."""
     keys = known_keys(_model_at(model, place[:-1]) or model)
     return f"unknown key; known are {', '.join(keys)}", nearest(str(place[-1]), keys)
 
@@ -108,7 +109,11 @@ def _shown(value: object) -> str:
 
 def known_keys(model: type[ConfigModel]) -> list[str]:
     """The keys a technician may write: for secrets the one that names a file."""
-    return [key + SUFFIX if field.annotation is SecretStr else key for key, field in model.model_fields.items()]
+    return [
+        key + SUFFIX if field.annotation is SecretStr else key
+        for key, field in model.model_fields.items()
+        if key not in model.READER_KEYS
+    ]
 
 
 def _field_at(model: type[ConfigModel], place: Path) -> FieldInfo | None:

@@ -4,6 +4,7 @@ A reader here says what is wrong in words that follow the key: `package[2].speed
 """
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr, Validatio
 from pydantic_core import PydanticCustomError
 
 from easyisp_edge.config.urls import callback_url, service_url, web_url
-from easyisp_edge.domain.values import DataVolume, Money, RateLimit
+from easyisp_edge.domain.values import DataVolume, Money, Msisdn, RateLimit
 from easyisp_edge.errors import InvalidError
 
 T = TypeVar("T")
@@ -24,6 +25,13 @@ T = TypeVar("T")
 PRICE_MOST_SHILLINGS = 250_000
 RADIUS_SECRET_LEAST = 16
 _DURATION_MOST = timedelta(days=366)
+_NO_TIME = re.compile(r"0+[wdhm]", re.ASCII)
+_PROVISIONAL_MOST = timedelta(minutes=60)
+_SWEEP_LEAST, _SWEEP_MOST = timedelta(minutes=1), timedelta(hours=6)
+_SHORTCODE = re.compile(r"[0-9]{5,7}", re.ASCII)
+_BANK_ACCOUNT = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
+# Linux's sun_path holds 108 with the zero at its end.
+_SOCKET_PATH_OCTETS_MOST = 107
 _DURATION = re.compile(r"(?:([0-9]{1,3})w)?(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m)?", re.ASCII)
 
 
@@ -130,6 +138,60 @@ def parse_duration(value: str) -> timedelta:
     return duration
 
 
+def _sweep_interval(value: str) -> timedelta:
+    interval = parse_duration(value)
+    if not _SWEEP_LEAST <= interval <= _SWEEP_MOST:
+        raise InvalidError("duration.range", f'"{value:.40}" is not between 1m and 6h')
+    return interval
+
+
+def _provisional(value: str) -> timedelta | None:
+    """Nothing where it is no time at all."""
+    if _NO_TIME.fullmatch(value.strip()):
+        return None
+    span = parse_duration(value)
+    if span > _PROVISIONAL_MOST:
+        raise InvalidError("duration.range", f'"{value:.40}" is not between 0m and 60m')
+    return span
+
+
+def parse_shortcode(value: str) -> str:
+    """Read a PayBill, till or store number.
+
+    Raises:
+        InvalidError: It is none.
+    """
+    if _SHORTCODE.fullmatch(value):
+        return value
+    raise InvalidError("config.text", f'"{value:.40}" is not 5 to 7 digits')
+
+
+def parse_paid_number(value: str) -> str:
+    """Read what customers pay without an API: a short code, or a mobile number, which comes back as `0712345678`.
+
+    Raises:
+        InvalidError: It is neither.
+    """
+    if _SHORTCODE.fullmatch(value):
+        return value
+    try:
+        return "0" + Msisdn.parse(value).digits.removeprefix("254")
+    except InvalidError:
+        message = f'"{value:.40}" is neither 5 to 7 digits nor a mobile number such as 0712345678'
+        raise InvalidError("config.text", message) from None
+
+
+def _bank_account(value: object) -> str:
+    number = text(value)
+    if _BANK_ACCOUNT.fullmatch(number):
+        return number
+    bare = re.sub(r"[\s./-]", "", number)
+    raise refuse(
+        f'"{number:.40}" is not an account number: letters and digits, at most 20',
+        nearest=bare if _BANK_ACCOUNT.fullmatch(bare) else None,
+    )
+
+
 def _data(value: str) -> DataVolume:
     volume = DataVolume.parse(value)
     if not volume.octets:
@@ -184,6 +246,14 @@ def _store_path(value: str, here: Surroundings) -> Path:
     return here.folder / value
 
 
+def _socket_path(value: str, here: Surroundings) -> Path:
+    path = _store_path(value, here)
+    if len(os.fsencode(path)) > _SOCKET_PATH_OCTETS_MOST:
+        message = f"longer than {_SOCKET_PATH_OCTETS_MOST} octets, all that the path of a socket may have"
+        raise InvalidError("config.path", message)
+    return path
+
+
 def _radius_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
     development = isinstance(info.context, Surroundings) and info.context.development
     if len(value.get_secret_value().encode()) < RADIUS_SECRET_LEAST and not development:
@@ -205,11 +275,14 @@ Note = Annotated[str, read_by(_note)]
 Colour = Annotated[str, _matching(r"#[0-9A-Fa-f]{6}", 'a colour such as "#0a7d3c"')]
 ContactPhone = Annotated[str, _matching(r"\+?[0-9][0-9 ()-]{2,24}", 'a phone number such as "0712 345 678"')]
 Email = Annotated[str, _matching(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,190}", "an e-mail address")]
-Shortcode = Annotated[str, _matching(r"[0-9]{5,7}", "5 to 7 digits")]
-BankAccount = Annotated[str, _matching(r"[A-Za-z0-9]{1,20}", "an account number: letters and digits, at most 20")]
+Shortcode = Annotated[str, read_by(parse_shortcode)]
+BankAccount = Annotated[str, PlainValidator(_bank_account)]
+KenyanMobile = Annotated[Msisdn, read_by(Msisdn.parse)]
 RouterWord = Annotated[str, _matching(r"[ -~]{1,64}", "1 to 64 plain characters")]
 Price = Annotated[Money, PlainValidator(_price)]
 Duration = Annotated[timedelta, read_by(parse_duration)]
+SweepInterval = Annotated[timedelta, read_by(_sweep_interval)]
+ProvisionalSpan = Annotated[timedelta | None, read_by(_provisional)]
 Speed = Annotated[RateLimit, read_by(RateLimit.parse)]
 Data = Annotated[DataVolume, read_by(_data)]
 Address = Annotated[str, read_by(_address)]
@@ -224,4 +297,5 @@ ServiceBase = Annotated[str, read_near(_service_base)]
 CertificateFile = Annotated[Path, _present((".pem", ".crt", ".cer"))]
 Picture = Annotated[Path, _present((".png", ".jpg", ".jpeg", ".webp"))]
 StorePath = Annotated[Path, read_near(_store_path)]
+SocketPath = Annotated[Path, read_near(_socket_path)]
 RadiusSecret = Annotated[SecretStr, AfterValidator(_radius_secret)]

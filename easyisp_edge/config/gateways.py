@@ -1,72 +1,82 @@
 """`gateways.toml`: the M-Pesa accounts that take the money."""
 
-import enum
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PlainValidator, SecretStr, ValidationInfo
 
 from easyisp_edge.config.field_types import (
     BankAccount,
     CertificateFile,
     Identifier,
+    KenyanMobile,
     Label,
     ServiceBase,
     Shortcode,
+    SweepInterval,
+    parse_paid_number,
+    parse_shortcode,
+    refuse,
+    text,
 )
+from easyisp_edge.config.gateway_rules import gateway_conditions
+from easyisp_edge.config.gateway_types import KEYS, Environment, GatewayType, SubType
 from easyisp_edge.config.models import ConfigModel
+from easyisp_edge.config.secret_files import is_given
+from easyisp_edge.errors import InvalidError
+
+_NO_SECRET = SecretStr("")
 
 
-class GatewayType(enum.StrEnum):
-    """How a gateway is spoken to. Part of the HTTP contract."""
-
-    MPESA_API = "MPESA_API"
-
-
-class SubType(enum.StrEnum):
-    """Where a gateway's money lands. Part of the HTTP contract."""
-
-    PAYBILL = "PAYBILL"
-    BUYGOODS = "BUYGOODS"
-    BANK = "BANK"
+def _paid_number(value: object, info: ValidationInfo) -> str:
+    """A short code, or, of a gateway without API, a phone number as people dial it."""
+    parse = parse_shortcode if info.data.get("type") is GatewayType.MPESA_API else parse_paid_number
+    try:
+        return parse(text(value))
+    except InvalidError as error:
+        raise refuse(error.message) from None
 
 
-class Environment(enum.StrEnum):
-    """Which of Safaricom's two worlds; keys of one are worth nothing in the other."""
+class Pull(ConfigModel):
+    """`[gateway.pull]`: fetch the list of what was paid, time and again, so that no payment is missed.
 
-    SANDBOX = "sandbox"
-    PRODUCTION = "production"
+    Source: Daraja, Pull Transactions.
+    """
 
-
-# Keys that one sub-type needs and the others have no use for, with what they are.
-_OWN_KEYS = {
-    "store_number": (SubType.BUYGOODS, "the store or head office number that went live with the API"),
-    "business_shortcode": (SubType.BANK, "your own short code that went live with the API"),
-    "account_number": (SubType.BANK, "the bank account that receives the money"),
-}
+    nominated_number: KenyanMobile = Field(
+        description="the Safaricom number that M-Pesa has on record for the short code"
+    )
+    every: SweepInterval = Field(default=timedelta(minutes=5), description='from "1m" to "6h"')
 
 
 class Gateway(ConfigModel):
     """`[[gateway]]`: one account at M-Pesa.
 
-    Which number goes where: money always goes to `shortcode` (the PayBill, the till, or the bank's PayBill),
-    and the passkey always belongs to `signing_shortcode`.
+    Which number goes where: money always goes to `shortcode` (the PayBill, the till, the bank's PayBill, or, without
+    API, a phone number), and the passkey always belongs to `signing_shortcode`. A gateway that `has_api` has all
+    keys, its own or an aggregator's; one that has not has none.
     """
 
-    SECRETS: ClassVar = (("consumer_key",), ("consumer_secret",), ("passkey",))
+    SECRETS: ClassVar = tuple((key,) for key in KEYS)
+    READER_KEYS: ClassVar = frozenset({"aggregated"})
 
     id: Identifier = Field(description="an id, kept for ever")
     tenant: Identifier = Field(description="the id of one of the tenants")
     name: Label | None = Field(default=None, description="such as Main PayBill")
-    type: Annotated[GatewayType, Field(strict=False)] = Field(default=GatewayType.MPESA_API, description="MPESA_API")
+    type: Annotated[GatewayType, Field(strict=False)] = Field(
+        default=GatewayType.MPESA_API, description="MPESA_API or MPESA_NO_API"
+    )
     sub_type: Annotated[SubType, Field(strict=False)] = Field(description="PAYBILL, BUYGOODS or BANK")
-    shortcode: Shortcode = Field(description="the PayBill, till or bank's PayBill that is paid, 5 to 7 digits")
+    shortcode: Annotated[str, PlainValidator(_paid_number)] = Field(
+        description="the PayBill, till or bank's PayBill that is paid, 5 to 7 digits; without API also a phone number"
+    )
     store_number: Shortcode | None = Field(default=None, description="the number that signs for the till")
     business_shortcode: Shortcode | None = Field(default=None, description="the short code that signs for the bank")
     account_number: BankAccount | None = Field(default=None, description="the bank account")
-    consumer_key: SecretStr = Field(description="the app's consumer key")
-    consumer_secret: SecretStr = Field(description="the app's consumer secret")
-    passkey: SecretStr = Field(description="the short code's passkey")
+    consumer_key: SecretStr = Field(default=_NO_SECRET, description="the app's consumer key")
+    consumer_secret: SecretStr = Field(default=_NO_SECRET, description="the app's consumer secret")
+    passkey: SecretStr = Field(default=_NO_SECRET, description="the short code's passkey")
     environment: Annotated[Environment, Field(strict=False)] = Field(
         default=Environment.PRODUCTION, description="sandbox or production"
     )
@@ -76,19 +86,32 @@ class Gateway(ConfigModel):
     for_hotspot: bool = Field(default=True, description="whether it takes hotspot payments")
     for_pppoe: bool = Field(default=False, description="whether it takes PPPoE payments")
     queries_per_minute: Annotated[int, Field(ge=1, le=600)] = Field(default=5, description="the pace of STK queries")
+    c2b: bool = Field(default=False, description="whether M-Pesa is to confirm each payment to the callback address")
+    pull: Pull | None = Field(default=None, description="a table with the key nominated_number")
+    aggregated: bool = Field(default=False, description="whether an aggregator's keys sign")
 
     @classmethod
     def conditions(cls, table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-        """Each sub-type's own numbers: all of them, and none of another's."""
-        sub_type = table.get("sub_type")
-        if sub_type not in tuple(SubType):
-            return
-        for key, (owner, meaning) in _OWN_KEYS.items():
-            given = table.get(key) is not None
-            if sub_type == owner and not given:
-                yield key, f"missing; {owner} needs {meaning}"
-            elif sub_type != owner and given:
-                yield key, f"belongs to sub_type {owner}, and this gateway is {sub_type}"
+        """What each type and sub-type needs, and has no use for."""
+        return gateway_conditions(table)
+
+    @classmethod
+    def secrets_of(cls, table: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
+        """All keys with an API, none without; of a type that is none, those that are given."""
+        kind = table.get("type", GatewayType.MPESA_API)
+        if kind == GatewayType.MPESA_API:
+            return cls.SECRETS
+        return () if kind == GatewayType.MPESA_NO_API else tuple((key,) for key in KEYS if is_given(table, key))
+
+    @property
+    def has_api(self) -> bool:
+        """Whether M-Pesa can be asked to prompt for, and tell of, payments to it."""
+        return self.type is GatewayType.MPESA_API
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether the money goes to a phone number (`0712345678`) and not to a short code."""
+        return len(self.shortcode) == len("0712345678")
 
     @property
     def signing_shortcode(self) -> str:

@@ -1,5 +1,6 @@
 """What each configuration file may say, as frozen models; the descriptions are what problems quote."""
 
+import enum
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -21,6 +22,8 @@ from easyisp_edge.config.field_types import (
     Note,
     Picture,
     Price,
+    ProvisionalSpan,
+    SocketPath,
     Speed,
     StorePath,
 )
@@ -35,7 +38,14 @@ class ConfigModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
+    # Where its secrets are, and the keys that only the reader fills in: unknown in a file.
     SECRETS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    READER_KEYS: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def secrets_of(cls, table: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:  # noqa: ARG003 - for children
+        """Which secrets a table has to give: the path of each."""
+        return cls.SECRETS
 
     @classmethod
     def conditions(cls, table: Mapping[str, object]) -> Iterator[tuple[str, str]]:  # noqa: ARG003 - for children
@@ -89,6 +99,39 @@ class Store(ConfigModel):
     path: StorePath = Field(default=Path("/var/lib/easyisp-edge/edge.sqlite"), description="the path of a file")
 
 
+class Limits(ConfigModel):
+    """How much a phone, a device and the whole site may ask for; kindness to payers and to M-Pesa."""
+
+    # M-Pesa itself takes no second push to a phone within a minute.
+    pushes_per_phone_hour: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=3, description="prompts to one phone in an hour"
+    )
+    pushes_per_device_hour: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=6, description="prompts asked for by one device in an hour"
+    )
+    pushes_per_site_minute: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=20, description="prompts of the whole site in a minute"
+    )
+    cancels_per_phone_day: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=3, description="cancelled prompts in a day after which the phone rests"
+    )
+    rest_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(default=30, description="how long it then rests")
+    claims_per_device_hour: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=6, description="receipts pasted on one device in an hour"
+    )
+    claims_per_site_hour: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=120, description="receipts pasted at the whole site in an hour"
+    )
+
+
+class Control(ConfigModel):
+    """The door for the box's own commands: a Unix socket."""
+
+    path: SocketPath = Field(
+        default=Path("/run/easyisp-edge/control.sock"), description="the path of a socket, which is made there"
+    )
+
+
 class Edge(ConfigModel):
     """`edge.toml`: the box itself."""
 
@@ -98,6 +141,8 @@ class Edge(ConfigModel):
     callbacks: Callbacks = Callbacks()
     radius: RadiusListener = RadiusListener()
     store: Store = Store()
+    limits: Limits = Limits()
+    control: Control = Control()
 
 
 class Portal(ConfigModel):
@@ -111,6 +156,13 @@ class Portal(ConfigModel):
     note: Note | None = Field(default=None, description="a few lines under the packages")
 
 
+class ShortPayment(enum.StrEnum):
+    """What becomes of a payment that is less than the price."""
+
+    WALLET = "wallet"  # the customer's wallet keeps it
+    BEST_PACKAGE = "best_package"  # the dearest package it affords
+
+
 class Tenant(ConfigModel):
     """`[[tenant]]`: a business that sells at this site."""
 
@@ -121,6 +173,12 @@ class Tenant(ConfigModel):
     email: Email | None = Field(default=None, description="whom customers write to")
     logo: Picture | None = Field(default=None, description="a picture beside this file")
     primary_colour: Colour | None = Field(default=None, description="its colour, where not that of portal.toml")
+    short_payment: Annotated[ShortPayment, Field(strict=False)] = Field(
+        default=ShortPayment.WALLET, description="wallet or best_package"
+    )
+    provisional_access: ProvisionalSpan = Field(
+        default=None, description='how long a pasted receipt lets on while M-Pesa cannot be asked: "0m" to "60m"'
+    )
 
 
 class PackageTable(ConfigModel):

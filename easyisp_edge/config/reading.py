@@ -5,23 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from easyisp_edge.config.aggregator import keyless, signed_by_aggregator
 from easyisp_edge.config.configuration import Config
 from easyisp_edge.config.documents import read_documents
 from easyisp_edge.config.field_types import Surroundings
+from easyisp_edge.config.gateway_types import GatewayType
 from easyisp_edge.config.gateways import Gateway
-from easyisp_edge.config.legacy import (
-    CALLBACK_VARIABLE,
-    GATEWAY_ID,
-    has_legacy_gateway,
-    legacy_callback_base,
-    read_legacy_gateway,
-)
+from easyisp_edge.config.legacy import CALLBACK_VARIABLE, GATEWAY_ID, legacy_callback_base, read_legacy_gateway
 from easyisp_edge.config.models import ConfigModel, Edge, PackageTable, Portal, Tenant
+from easyisp_edge.config.mpesa_variables import MpesaVariables
 from easyisp_edge.config.problems import Document, Findings
 from easyisp_edge.config.references import (
     check_defaults,
     check_doors,
     check_package_routers,
+    check_public_url,
     check_router_addresses,
     check_tenants,
     check_unique,
@@ -35,8 +33,10 @@ from easyisp_edge.config.tables import TableReader, check_top
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from easyisp_edge.config.references import Tables
+    from easyisp_edge.config.source_lines import Path as KeyPath
 
 M = TypeVar("M", bound=ConfigModel)
 _DEFAULT_TENANT = Tenant(id="default", name="Hotspot")
@@ -74,6 +74,7 @@ class _Reading:
     ) -> None:
         self._documents = documents
         self._environ = environ
+        self._variables = MpesaVariables(environ)
         self._reader = reader
         self._findings = reader.findings
         self._tenants = self._tables("tenants.toml", "tenant")
@@ -147,28 +148,37 @@ class _Reading:
             return None
         return self._reader.read(model, document, (), dict(document.data))
 
-    def _models(self, model: type[M], file: str, tables: Tables) -> tuple[M, ...]:
-        document = self._document(file)
-        read = (self._reader.read(model, document, path, table) for path, table in tables)
+    def _models(
+        self, model: type[M], file: str, tables: Tables, added: Mapping[KeyPath, Mapping[str, Any]] | None = None
+    ) -> tuple[M, ...]:
+        document, added = self._document(file), added or {}
+        read = (self._reader.read(model, document, path, table, added=added.get(path)) for path, table in tables)
         return tuple(found for found in read if found is not None)
 
     def _all_gateways(self) -> tuple[Gateway, ...]:
-        declared = self._models(Gateway, "gateways.toml", self._gateways)
+        document = self._document("gateways.toml")
+        added = signed_by_aggregator(document, self._gateways, self._variables, self._reader)
+        declared = self._models(Gateway, "gateways.toml", self._gateways, added)
         legacy = self._legacy_gateway()
         return (*declared, legacy) if legacy else declared
 
-    def _legacy_gateway(self) -> Gateway | None:
-        """The old deployment's gateway, for the first tenant, unless a file gives that tenant one."""
+    def _legacy_tenant(self) -> str | None:
+        """Whose gateway the old variables make: the first tenant's; None when a file leaves them no such part."""
         tenant_id = next(iter(self._tenant_ids or ()), None)
-        if tenant_id is None or self._documents["gateways.toml"] is None or not has_legacy_gateway(self._environ):
+        if tenant_id is None or self._documents["gateways.toml"] is None or not self._variables.any_set:
             return None
-        if any(table.get("tenant") == tenant_id for _, table in self._gateways):
+        taken = any(table.get("tenant") == tenant_id for _, table in self._gateways)
+        return None if taken or keyless(self._gateways) else tenant_id
+
+    def _legacy_gateway(self) -> Gateway | None:
+        tenant_id = self._legacy_tenant()
+        if tenant_id is None:
             return None
         for path, table in self._gateways:
             if table.get("id") == GATEWAY_ID:
                 message = f'"{GATEWAY_ID}" is the id of the gateway that the MPESA_ variables make; take another'
                 self._findings.add(self._document("gateways.toml"), (*path, "id"), message)
-        return read_legacy_gateway(self._environ, tenant_id, self._reader)
+        return read_legacy_gateway(self._variables, tenant_id, self._reader)
 
     def _checked_edge(self, edge: Edge) -> Edge:
         """The box's own settings, with the address M-Pesa is told."""
@@ -177,15 +187,12 @@ class _Reading:
         if edge.callbacks.public_url is not None:
             return edge
         base = legacy_callback_base(self._environ, self._reader)
-        pays = bool(self._gateways) or has_legacy_gateway(self._environ)
-        if base is None and pays and not self._environ.get(CALLBACK_VARIABLE):
-            self._findings.add(
-                document,
-                ("callbacks", "public_url"),
-                "missing; M-Pesa takes no push without an https address to report to, even one that cannot reach "
-                "this box: give one of your own",
-                expected='such as "https://pay.example.com"',
-            )
+        if base is None and not self._environ.get(CALLBACK_VARIABLE):
+            gateways = [
+                (path, table) for path, table in self._gateways if table.get("type") != GatewayType.MPESA_NO_API
+            ]
+            pushes = bool(gateways) or self._legacy_tenant() is not None
+            check_public_url(document, self._document("gateways.toml"), gateways, self._findings, pushes=pushes)
         callbacks = edge.callbacks.model_copy(update={"public_url": base})
         return edge.model_copy(update={"callbacks": callbacks})
 

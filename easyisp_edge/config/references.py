@@ -109,6 +109,22 @@ def check_defaults(document: Document, tables: Tables, findings: Findings) -> No
             findings.add(document, (*path, "default"), f'{spelled(earlier)} is the default of "{tenant:.64}" already')
 
 
+def check_public_url(edge: Document, gateways: Document, tables: Tables, findings: Findings, *, pushes: bool) -> None:
+    """Note what wants an address to report to, where none is given; `tables` are the gateways with an API."""
+    if pushes:
+        findings.add(
+            edge,
+            ("callbacks", "public_url"),
+            "missing; M-Pesa takes no push without an https address to report to, even one that cannot reach "
+            "this box: give one of your own",
+            expected='such as "https://pay.example.com"',
+        )
+    for path, table in tables:
+        if table.get("c2b") is True:
+            message = "needs callbacks.public_url in edge.toml, where M-Pesa is to confirm payments"
+            findings.add(gateways, (*path, "c2b"), message)
+
+
 def check_doors(document: Document, edge: Edge, findings: Findings) -> None:
     """Note doors that collide, and one for the owner that stands open to customers."""
     doors: dict[str, PortalListener | AdminListener | Callbacks] = {"portal": edge.portal, "admin": edge.admin}
@@ -121,6 +137,8 @@ def check_doors(document: Document, edge: Edge, findings: Findings) -> None:
                 findings.add(document, (name, "port"), f"{door.port} is the port of {earlier} too")
     if edge.radius.auth_port == edge.radius.acct_port != 0:
         findings.add(document, ("radius", "acct_port"), f"{edge.radius.acct_port} is the auth_port too")
+    if edge.control.path == edge.store.path:
+        findings.add(document, ("control", "path"), "is the path of store too")
     if ipaddress.ip_address(edge.admin.address).is_unspecified and not edge.development:
         findings.add(
             document,

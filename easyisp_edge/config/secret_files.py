@@ -20,6 +20,11 @@ _OCTETS_MAX = 4096
 _BY_OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
+def is_given(table: Mapping[str, object], key: str) -> bool:
+    """Whether a table gives that secret, by itself or by the name of its file."""
+    return table.get(key) is not None or table.get(key + SUFFIX) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class SecretFiles:
     """Where secrets are looked for.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
 
-from easyisp_edge.config.explain import explain
+from easyisp_edge.config.explain import explain, unknown_key
 from easyisp_edge.config.models import ConfigModel
 from easyisp_edge.config.problems import nearest
 from easyisp_edge.config.secret_files import SUFFIX, SecretFiles
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from easyisp_edge.config.field_types import Surroundings
     from easyisp_edge.config.problems import Document, Findings
@@ -39,11 +39,21 @@ class TableReader:
     surroundings: Surroundings
     findings: Findings
 
-    def read(self, model: type[M], document: Document, path: Path, table: dict[str, Any]) -> M | None:
-        """The table at `path` as its model; None when something is wrong with it, which is then noted."""
-        filled, said = self._with_secrets(model, document, path, table)
+    def read(
+        self,
+        model: type[M],
+        document: Document,
+        path: Path,
+        table: dict[str, Any],
+        *,
+        added: Mapping[str, Any] | None = None,
+    ) -> M | None:
+        """The table at `path`, with what the reader has `added`, as its model; None when it is wrong, then noted."""
+        own = self._without_reader_keys(model, document, path, table)
+        filled, said = self._with_secrets(model, document, path, own, added or {})
         for key, message in model.conditions(filled):
-            self.findings.add(document, (*path, key), message)
+            written = key + SUFFIX if key + SUFFIX in own else key
+            self.findings.add(document, (*path, written), message)
             said.add((key,))
         try:
             return model.model_validate(filled, context=self.surroundings)
@@ -51,15 +61,24 @@ class TableReader:
             explain(error, model, document, path, self.findings, said=said)
         return None
 
-    def _with_secrets(
+    def _without_reader_keys(
         self, model: type[ConfigModel], document: Document, path: Path, table: dict[str, Any]
+    ) -> dict[str, Any]:
+        for key in model.READER_KEYS & table.keys():
+            message, guess = unknown_key(model, (key,))
+            self.findings.add(document, (*path, key), message, nearest=guess)
+        return {key: value for key, value in table.items() if key not in model.READER_KEYS}
+
+    def _with_secrets(
+        self, model: type[ConfigModel], document: Document, path: Path, table: dict[str, Any], added: Mapping[str, Any]
     ) -> tuple[dict[str, Any], set[Path]]:
-        """The table with its secrets read in, and the places where that failed."""
+        """The table with its secrets read in and `added` in force, and the places where nothing more is to be said."""
         filled = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
-        said: set[Path] = set()
-        for *outer, key in model.SECRETS:
+        filled |= added
+        said: set[Path] = {(key,) for key in added}  # a file is not blamed for what the reader added
+        for *outer, key in model.secrets_of(table):
             holder: Any = filled.get(outer[0]) if outer else filled
-            if not isinstance(holder, dict):
+            if not isinstance(holder, dict) or (not outer and key in added):
                 continue  # a router without `api` has no `api.password` to look for
             try:
                 secret = self.secrets.take(holder, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.daraja.app import DarajaApp
@@ -44,7 +44,13 @@ class Gateways:
     _gateways: dict[Gateway, DarajaClient] = field(default_factory=dict)
 
     def open(self, gateway: Gateway) -> DarajaClient:
-        """The way to a gateway as it is configured now."""
+        """The way to a gateway as it is configured now; callers ask first whether it has an API.
+
+        Raises:
+            ValueError: It has none.
+        """
+        if not gateway.has_api:
+            raise ValueError(f"gateway {gateway.id} has no API")
         if gateway not in self._gateways:
             self._gateways[gateway] = DarajaClient(self._app(gateway), daraja_account(gateway))
         return self._gateways[gateway]
@@ -73,10 +79,11 @@ class Gateways:
 
 
 def daraja_account(gateway: Gateway) -> DarajaAccount:
-    """Who receives the money of a configured gateway, in Daraja's terms."""
+    """Who receives the money of a configured gateway with an API, and who signs for it, in Daraja's terms."""
+    signer, receiver, passkey = gateway.signing_shortcode, gateway.shortcode, gateway.passkey
     if gateway.sub_type is SubType.BUYGOODS:
-        return DarajaAccount.buy_goods(gateway.signing_shortcode, gateway.shortcode, gateway.passkey)
+        return DarajaAccount.buy_goods(signer, receiver, passkey)
     if gateway.sub_type is SubType.BANK:
-        account = gateway.account_number or ""
-        return DarajaAccount.bank(gateway.signing_shortcode, gateway.shortcode, account, gateway.passkey)
-    return DarajaAccount.paybill(gateway.shortcode, gateway.passkey)
+        return DarajaAccount.bank(signer, receiver, gateway.account_number or "", passkey)
+    # An aggregator's short code signs for a PayBill that is not its own; else the PayBill signs for itself.
+    return replace(DarajaAccount.paybill(receiver, passkey), business_shortcode=signer)

@@ -15,6 +15,25 @@ ROUTER = (
     '[[router]]\nid = "r"\naddress = "10.0.0.1"\nmode = "hotspot-user"\n'
     'api = { username = "u", password_file = "secret" }\n'
 )
+GATEWAYS = """[[gateway]]
+id = "own"
+sub_type = "PAYBILL"
+shortcode = "600986"
+consumer_key_file = "secret"
+consumer_secret_file = "secret"
+passkey_file = "secret"
+c2b = true
+pull = { nominated_number = "0712345678", every = "1h30m" }
+[[gateway]]
+id = "theirs"
+sub_type = "BUYGOODS"
+shortcode = "512345"
+[[gateway]]
+id = "hand"
+type = "MPESA_NO_API"
+sub_type = "BUYGOODS"
+shortcode = "+254 712 345 678"
+"""
 
 
 @pytest.fixture
@@ -40,6 +59,24 @@ def test_a_right_configuration_is_summed_up(folder: Path, capsys: pytest.Capture
     """Exit 0, and what was found in one line."""
     assert run("--config", str(folder)) == 0
     assert capsys.readouterr().out == "ok: 1 tenant, 0 packages, 0 gateways, 1 router\n"
+
+
+def test_each_gateway_is_summed_up(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each gateway: where its money goes, who signs, and how the box learns of it."""
+    for name in ("CONSUMER_KEY", "CONSUMER_SECRET", "PASSKEY"):
+        monkeypatch.setenv(f"MPESA_{name}", "secret")
+    monkeypatch.setenv("MPESA_SHORTCODE", "600999")
+    monkeypatch.setenv("MPESA_ENV", "production")
+    (folder / "edge.toml").write_text('[callbacks]\npublic_url = "https://pay.example.com"\n')
+    (folder / "gateways.toml").write_text(GATEWAYS)
+    assert run("--config", str(folder)) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "gateway own: PAYBILL 600986, production, Pull every 90 min, C2B confirmations",
+        "gateway theirs: BUYGOODS 512345, signed by 600999, keys from the MPESA_ variables, production",
+        "gateway hand: BUYGOODS 0712345678, no API: somebody checks each receipt",
+    ]
 
 
 def test_a_right_configuration_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

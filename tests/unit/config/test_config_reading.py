@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easyisp_edge.config import ConfigError, Environment, Gateway, RouterMode, SubType, load_config
+from easyisp_edge.config import ConfigError, Environment, Gateway, GatewayType, RouterMode, SubType, load_config
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import DataVolume, Money, RateLimit
 from easyisp_edge.errors import NotFoundError
@@ -117,8 +117,12 @@ def test_every_setting_in_a_comment_of_the_examples_is_right(tmp_path: Path, cre
     for path in folder.glob("*.toml"):
         lines = path.read_text().splitlines()
         path.write_text("\n".join(line[1:] if line.startswith("#") and line[1:2].strip() else line for line in lines))
-    config = load_config(folder, credentials)
+    aggregator = {**LEGACY, "MPESA_ENV": "production", "MPESA_SHORTCODE": "600999"}
+    config = load_config(folder, {**credentials, **aggregator})
     assert {gateway.sub_type for gateway in config.gateways} == set(SubType)
+    assert {gateway.type for gateway in config.gateways} == set(GatewayType)
+    assert [gateway.id for gateway in config.gateways if gateway.aggregated] == ["through-aggregator"]
+    assert config.gateway("paybill").pull is not None
     assert {router.mode for router in config.routers} == set(RouterMode)
     assert config.portal.title == "Example Wi-Fi"
     assert config.development
@@ -222,11 +226,12 @@ def test_the_gateway_for_a_service_is_the_one_meant_for_it_else_the_default(
     [
         ("", "600986"),
         ('sub_type = "BUYGOODS"\nstore_number = "600111"', "600111"),
-        ('sub_type = "BANK"\nbusiness_shortcode = "600222"\naccount_number = "0123456789012"', "600222"),
+        ('sub_type = "BUYGOODS"', "600986"),
+        ('sub_type = "BANK"\nbusiness_shortcode = "600222"\naccount_number = "012345678901"', "600222"),
     ],
 )
 def test_the_passkey_belongs_to_the_short_code_that_signs(tmp_path: Path, settings: str, signs: str) -> None:
-    """PayBills sign for themselves, tills by their store number, banks by our own short code."""
+    """PayBills sign for themselves, tills by their store number or themselves, banks by our own short code."""
     text = GATEWAY.replace('sub_type = "PAYBILL"', settings) if settings else GATEWAY
     gateway = load(tmp_path, gateways=text).gateway("g1")
     assert (gateway.shortcode, gateway.signing_shortcode) == ("600986", signs)
@@ -307,14 +312,11 @@ def test_what_was_read_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_conditions_hold_for_gateways_made_by_hand() -> None:
-    """A till without its store number cannot be made in code either."""
-    with pytest.raises(ValueError, match="BUYGOODS needs the store or head office number"):
-        Gateway.model_validate(
-            {
-                "id": "till",
-                "tenant": "default",
-                "sub_type": "BUYGOODS",
-                "shortcode": "512345",
-                **dict.fromkeys(("consumer_key", "consumer_secret", "passkey"), SECRET),
-            }
-        )
+    """A till without keys, or a bank without an account, cannot be made in code either."""
+    till = {"id": "till", "tenant": "default", "sub_type": "BUYGOODS", "shortcode": "512345"}
+    with pytest.raises(ValueError, match="MPESA_API needs it to sign"):
+        Gateway.model_validate(till)
+    keys = dict.fromkeys(("consumer_key", "consumer_secret", "passkey"), SECRET)
+    with pytest.raises(ValueError, match="BANK needs the bank account"):
+        Gateway.model_validate({**till, **keys, "sub_type": "BANK", "business_shortcode": "600986"})
+    assert Gateway.model_validate({**till, **keys}).signing_shortcode == "512345"

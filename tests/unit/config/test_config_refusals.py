@@ -120,8 +120,11 @@ CASES = {
         'routers.toml:13: router[2].mode: "RADIUS" is not one of hotspot-user, radius; did you mean "radius"?',
     ),
     "unknown type": (
-        ("gateways", "sub_type", 'type = "MPESA_NO_API"\nsub_type'),
-        'gateways.toml:4: gateway[1].type: "MPESA_NO_API" is not one of MPESA_API; did you mean "MPESA_API"?',
+        ("gateways", "sub_type", 'type = "MPESA_NOAPI"\nsub_type'),
+        (
+            'gateways.toml:4: gateway[1].type: "MPESA_NOAPI" is not one of MPESA_API, MPESA_NO_API; '
+            'did you mean "MPESA_NO_API"?'
+        ),
     ),
     "unknown table": (
         ("routers", "[[router]]", "[[routr]]\n[[router]]"),
@@ -250,13 +253,6 @@ CASES = {
             "and its secret by the address alone"
         ),
     ),
-    "till without store": (
-        ("gateways", 'store_number = "600987"\n', ""),
-        (
-            "gateways.toml:9: gateway[2].store_number: missing; BUYGOODS needs the store or head office number that "
-            "went live with the API"
-        ),
-    ),
     "store of a PayBill": (
         ("gateways", 'shortcode = "600986"', 'shortcode = "600986"\nstore_number = "600986"'),
         "gateways.toml:6: gateway[1].store_number: belongs to sub_type BUYGOODS, and this gateway is PAYBILL",
@@ -268,6 +264,53 @@ CASES = {
             "with the API"
         ),
         "gateways.toml:1: gateway[1].account_number: missing; BANK needs the bank account that receives the money",
+    ),
+    "short payment": (
+        ("tenants", "", 'short_payment = "best package"\n'),
+        (
+            'tenants.toml:7: tenant[2].short_payment: "best package" is not one of wallet, best_package; '
+            'did you mean "best_package"?'
+        ),
+    ),
+    "provisional access for too long": (
+        ("tenants", "", 'provisional_access = "2h"\n'),
+        'tenants.toml:7: tenant[2].provisional_access: "2h" is not between 0m and 60m',
+    ),
+    "provisional access in no unit": (
+        ("tenants", "", 'provisional_access = "10"\n'),
+        ('tenants.toml:7: tenant[2].provisional_access: "10" is no duration such as 30m, 24h, 7d or 1d12h'),
+    ),
+    "no prompt ever": (
+        ("edge", "", "[limits]\npushes_per_phone_hour = 0\n"),
+        "edge.toml:4: limits.pushes_per_phone_hour: 0 is too small; at least 1",
+    ),
+    "more prompts than M-Pesa takes": (
+        ("edge", "", "[limits]\npushes_per_phone_hour = 61\n"),
+        "edge.toml:4: limits.pushes_per_phone_hour: 61 is too large; at most 60",
+    ),
+    "mistyped limit": (
+        ("edge", "", "[limits]\nrest_minute = 5\n"),
+        (
+            "edge.toml:4: limits.rest_minute: unknown key; known are pushes_per_phone_hour, pushes_per_device_hour, "
+            "pushes_per_site_minute, cancels_per_phone_day, rest_minutes, claims_per_device_hour, "
+            'claims_per_site_hour; did you mean "rest_minutes"?'
+        ),
+    ),
+    "limit in quotes": (
+        ("edge", "", '[limits]\nclaims_per_site_hour = "120"\n'),
+        'edge.toml:4: limits.claims_per_site_hour: "120" is not a whole number',
+    ),
+    "socket with too long a path": (
+        ("edge", "", f'[control]\npath = "/run/{"x" * 103}"\n'),
+        "edge.toml:4: control.path: longer than 107 octets, all that the path of a socket may have",
+    ),
+    "socket that is a folder": (
+        ("edge", "", '[control]\npath = "/run/"\n'),
+        "edge.toml:4: control.path: has to be the path of a file",
+    ),
+    "socket in the store's place": (
+        ("edge", "", '[control]\npath = "same"\n[store]\npath = "same"\n'),
+        "edge.toml:4: control.path: is the path of store too",
     ),
     "no API for a mode that needs it": (
         ("routers", '[router.api]\nusername = "edge"\npassword_file = "secret"\n', ""),
@@ -358,7 +401,7 @@ CASES = {
         (
             "gateways.toml:9: gateway[1].paskey: unknown key; known are id, tenant, name, type, sub_type, shortcode, "
             "store_number, business_shortcode, account_number, consumer_key_file, consumer_secret_file, passkey_file, "
-            "environment, base_url, ca_file, default, for_hotspot, for_pppoe, queries_per_minute; "
+            "environment, base_url, ca_file, default, for_hotspot, for_pppoe, queries_per_minute, c2b, pull; "
             'did you mean "passkey_file"?'
         ),
     ),
@@ -476,7 +519,7 @@ def test_a_short_radius_secret_is_refused(folder: Path) -> None:
 
 def test_all_problems_come_at_once_in_the_order_of_the_files(folder: Path) -> None:
     """One reading tells everything: values, conditions, references and secrets, in every file."""
-    edit(folder, "gateways", 'store_number = "600987"\n', 'environment = "live"\n')
+    edit(folder, "gateways", 'store_number = "600987"\n', 'account_number = "1"\nenvironment = "live"\n')
     edit(folder, "gateways", '"600986"', '"6"')
     edit(folder, "gateways", 'passkey_file = "secret"', 'passkey_file = "gone"')
     edit(folder, "packages", '"north"', '"nort"')
@@ -488,8 +531,8 @@ def test_all_problems_come_at_once_in_the_order_of_the_files(folder: Path) -> No
         ["edge.toml:2", "callbacks.public_url"],
         ["gateways.toml:5", "gateway[1].shortcode"],
         ["gateways.toml:8", "gateway[1].passkey_file"],
-        ["gateways.toml:9", "gateway[2].store_number"],
-        ["gateways.toml:14", "gateway[2].environment"],
+        ["gateways.toml:14", "gateway[2].account_number"],
+        ["gateways.toml:15", "gateway[2].environment"],
         ["packages.toml:3", "package[1].tenant"],
         ["packages.toml:7", "package[1].speed"],
         ["packages.toml:8", "package[1].routers[1]"],
