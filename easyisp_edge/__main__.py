@@ -5,11 +5,21 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import NoReturn
 
 from easyisp_edge import __version__
 
-_COMMANDS = ("run", "check", "demo")
-_EXIT_INTERRUPTED = 130
+_COMMANDS = ("run", "check", "demo", "payments", "claims", "poster", "gateway", "verify-ledger")
+_EXIT_USAGE, _EXIT_INTERRUPTED = 64, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose exit code for wrong arguments is none that a command gives."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and end."""
+        self.print_usage(sys.stderr)
+        self.exit(_EXIT_USAGE, f"{self.prog}: error: {message}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="easyisp-edge",
         description="Sells hotspot time through M-Pesa beside a MikroTik router, and lets the payer online.",
     )
@@ -30,7 +40,7 @@ def _main(arguments: list[str]) -> int:
     # Only the command that is asked for is loaded: the daemon carries no stand-ins in its memory.
     asked = [command for command in _COMMANDS if arguments[:1] == [command]]
     for command in asked or _COMMANDS:
-        importlib.import_module(f"easyisp_edge.commands.{command}").add_parser(subparsers)
+        importlib.import_module(f"easyisp_edge.commands.{command.replace('-', '_')}").add_parser(subparsers)
     args = parser.parse_args(arguments)
     return int(args.run(args))
 

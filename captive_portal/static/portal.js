@@ -79,7 +79,8 @@
       request = mine;
       mine.onloadend = function () {
         request = null;
-        answered(mine.status === 200 ? stepIn(mine.responseText) : "");
+        // A refusal is news, too; only where the portal itself is at fault there is none.
+        answered(mine.status >= 200 && mine.status < 500 ? stepIn(mine.responseText) : "");
       };
       mine.open("GET", url);
       mine.timeout = ANSWER_WITHIN_MS;
@@ -144,24 +145,45 @@
 
   // A form is sent once; what the server does with a second one is safe, but it would frighten the customer.
   function sendOnce(form) {
-    var button = form.querySelector("button");
-    var label = button.textContent;
+    var buttons = form.querySelectorAll("button");
+    var pressed = buttons[0];
+    var labels = [];
     var sent = false;
+
+    function press(event) {
+      pressed = event.currentTarget;
+    }
 
     function ready() {
       sent = false;
-      button.disabled = false;
-      button.textContent = label;
+      for (var i = 0; i < buttons.length; i += 1) {
+        buttons[i].disabled = false;
+        buttons[i].textContent = labels[i];
+      }
     }
 
+    function busy() {
+      if (!sent) {
+        return;
+      }
+      for (var i = 0; i < buttons.length; i += 1) {
+        buttons[i].disabled = true;
+      }
+      pressed.textContent = form.getAttribute("data-busy") || pressed.textContent;
+    }
+
+    for (var i = 0; i < buttons.length; i += 1) {
+      labels.push(buttons[i].textContent);
+      buttons[i].addEventListener("click", press);
+    }
     form.addEventListener("submit", function (event) {
       if (sent) {
         event.preventDefault();
         return;
       }
       sent = true;
-      button.disabled = true;
-      button.textContent = form.getAttribute("data-busy") || label;
+      // Only afterwards: a button that is disabled by now would not be sent along.
+      setTimeout(busy, 0);
       setTimeout(ready, SUBMIT_AGAIN_AFTER_MS);
     });
     window.addEventListener("pageshow", ready);

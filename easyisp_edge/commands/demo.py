@@ -46,6 +46,12 @@ public_url = "{callbacks}"
 address = "127.0.0.1"
 [store]
 path = "{folder}/edge.sqlite"
+[control]
+path = "{folder}/control.sock"
+[limits]
+pushes_per_phone_hour = 60
+pushes_per_device_hour = 60
+cancels_per_phone_day = 100
 """,
     "packages.toml": """[[package]]
 id = "5m"
@@ -82,6 +88,9 @@ consumer_secret = "lab-secret"
 passkey = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
 environment = "sandbox"
 base_url = "{daraja}"
+[gateway.pull]
+nominated_number = "0712345678"
+every = "1m"
 """,
     "portal.toml": """title = "Demo Wi-Fi"
 support_phone = "0712 345 678"

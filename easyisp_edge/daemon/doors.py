@@ -1,4 +1,4 @@
-"""The doors: three for HTTP, each with its own address and routes, and one for RADIUS."""
+"""The doors: three for HTTP, each with its own address and routes, one for RADIUS, one for the box's own commands."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from easyisp_edge.web.app import admin_app, callbacks_app, portal_app
 
 if TYPE_CHECKING:
     import contextlib
+    import socket
+    from pathlib import Path
 
     from easyisp_edge.config import Config
     from easyisp_edge.daemon.parts import Parts
     from easyisp_edge.daemon.surroundings import Surroundings
+    from easyisp_edge.web.control import Control
 
 _KEEPALIVE_SECONDS = 15.0
 _BACKLOG = 1024
@@ -33,6 +36,7 @@ class Doors:
         radius_auth_port: UDP port for logins; 0 while closed.
         radius_acct_port: UDP port for accounting; 0 while closed.
         radius: What answers there.
+        control: Path of the socket for the box's own commands, once open.
         runners: What serves the HTTP doors that are open.
     """
 
@@ -43,10 +47,11 @@ class Doors:
     radius_auth_port: int = 0
     radius_acct_port: int = 0
     radius: RadiusServer | None = None
+    control: str = ""
     runners: list[web.AppRunner] = field(default_factory=list)
 
     def __str__(self) -> str:
-        places = {"portal": self.portal, "callbacks": self.callbacks, "admin": self.admin}
+        places = {"portal": self.portal, "callbacks": self.callbacks, "admin": self.admin, "control": self.control}
         said = [f"{name} {place}" for name, place in places.items() if place]
         if self.radius is not None:
             said.append(f"radius {self.radius_auth_port} and {self.radius_acct_port}")
@@ -60,8 +65,19 @@ class Doors:
         facts = admin_app(lambda: self._facts(parts))
         self.admin = await self._open("admin", facts, edge.admin.address, edge.admin.port)
         if edge.callbacks.enabled:
-            app = callbacks_app(parts.settlement)
+            app = callbacks_app(parts.settlement, parts.site.receiver)
             self.callbacks = await self._open("callbacks", app, edge.callbacks.address, edge.callbacks.port)
+
+    async def open_control(self, path: Path, control: Control) -> None:
+        """Open the door for the box's own commands.
+
+        Raises:
+            ConflictError: Another daemon lives there.
+            EdgeError: It cannot be opened.
+        """
+        listening = self.surroundings.listen_control(path)
+        await self._serve(control.app(self.surroundings.peer_name), listening)
+        self.control = str(path)
 
     def open_radius(self, config: Config, parts: Parts, stack: contextlib.AsyncExitStack) -> RadiusServer:
         """Bind the RADIUS door; it answers once the server runs."""
@@ -88,12 +104,15 @@ class Doors:
 
     async def _open(self, name: str, app: web.Application, address: str, port: int) -> str:
         listening = self.surroundings.listen(name, address, port)
+        await self._serve(app, listening)
+        host, real_port = listening.getsockname()[:2]
+        return f"http://[{host}]:{real_port}" if ":" in host else f"http://{host}:{real_port}"
+
+    async def _serve(self, app: web.Application, listening: socket.socket) -> None:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEPALIVE_SECONDS, handle_signals=False)
         await runner.setup()
         self.runners.append(runner)
         await web.SockSite(runner, listening, backlog=_BACKLOG).start()
-        host, real_port = listening.getsockname()[:2]
-        return f"http://[{host}]:{real_port}" if ":" in host else f"http://{host}:{real_port}"
 
     def _facts(self, parts: Parts) -> dict[str, Any]:
         return {

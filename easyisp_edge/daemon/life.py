@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 EXPIRE_EVERY_SECONDS = 15.0
 END_LOOK_SECONDS = 30.0
 QUERY_LOOK_SECONDS = 60.0
+CLAIM_LOOK_SECONDS = 60.0
+# A gateway's list is read as often as its files say; this is for one whose files say nothing of it any more.
+SWEEP_LOOK_SECONDS = 6 * 3600.0
+LATE_LOOK_SECONDS = 10.0
 CLOCK_LOOK_SECONDS = 10.0
 CLOCK_WRITTEN_SECONDS = 60.0
 ROUTER_BACKOFF_MOST_SECONDS = 15.0
@@ -98,9 +102,11 @@ class Daemon:
         was, self.parts.site.config = self.parts.site.config, config
         await self.parts.shelf.put_out(config.packages)
         self.parts.portal.ready_made.forget()
-        self._repeat_queries()
+        self._repeat_asking()
+        self.parts.bells.ring_look()  # a list may be read now that was not, or more often
         log.info("configuration read anew")
-        kept = {"edge.toml": (was.edge, config.edge), "routers.toml": (was.routers, config.routers)}
+        edge = config.edge.model_copy(update={"limits": was.edge.limits})  # read anew at each use
+        kept = {"edge.toml": (was.edge, edge), "routers.toml": (was.routers, config.routers)}
         return [name for name, (before, after) in kept.items() if before != after]
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
@@ -112,9 +118,12 @@ class Daemon:
         self._repeat("box time", CLOCK_WRITTEN_SECONDS, self._prove_store)
         self._repeat("expire", EXPIRE_EVERY_SECONDS, parts.settlement.expire_round)
         self._repeat("end grants", END_LOOK_SECONDS, parts.access.end_round, wake=parts.access.ended)
-        self._repeat_queries()
+        self._repeat_asking()
+        self._repeat("late queries", LATE_LOOK_SECONDS, self._hurry_lists)
+        self._repeat("claims", CLAIM_LOOK_SECONDS, parts.claims.round, wake=parts.bells.claims)
         for router in self._config.routers:
             self._begin_router(router, stack)
+        await self.doors.open_control(self._config.edge.control.path, parts.control)
         await self.doors.open_http(self._config, parts)
         if self._config.radius_enabled:
             self._begin("radius", self.doors.open_radius(self._config, parts, stack).run())
@@ -144,19 +153,46 @@ class Daemon:
             on = self.parts.store.read.sessions.open_usernames(router.id, since)
             self.parts.presence.observed(router.id, on)
 
-    def _repeat_queries(self) -> None:
+    def _repeat_asking(self) -> None:
+        """Ask each gateway about its purchases, and read its list; those that are new in the files, too."""
+        bells = self.parts.bells
         for gateway in self.parts.site.config.gateways:
-            name = f"query {gateway.id}"
-            if name not in self._background:
-                wake = self.parts.bells.queries.setdefault(gateway.id, Wake())
-                self._repeat(name, QUERY_LOOK_SECONDS, functools.partial(self._query, gateway.id), wake=wake)
+            query, sweep = f"query {gateway.id}", f"sweep {gateway.id}"
+            if query not in self._background:
+                wake = bells.queries.setdefault(gateway.id, Wake())
+                self._repeat(query, QUERY_LOOK_SECONDS, functools.partial(self._query, gateway.id), wake=wake)
+            if gateway.pull is not None and sweep not in self._background:
+                self._repeat(
+                    sweep,
+                    SWEEP_LOOK_SECONDS,
+                    functools.partial(self._sweep, gateway.id),
+                    wake=bells.sweeps.setdefault(gateway.id, Wake()),
+                )
 
     async def _query(self, gateway_id: str) -> float | None:
         site = self.parts.site
-        gateway = next((gateway for gateway in site.config.gateways if gateway.id == gateway_id), None)
-        if gateway is None:  # taken out of the files; what is open there waits for it to come back
+        gateway = site.gateway(gateway_id)
+        if gateway is None or not gateway.has_api:  # what is open there waits for it to come back into the files
             return None
         return await self.parts.settlement.query_round(gateway_id, site.open_gateway(gateway))
+
+    async def _hurry_lists(self) -> None:
+        """Have lists read before their time, where M-Pesa answers fewer queries than there are customers waiting."""
+        for gateway_id, wake in self.parts.bells.sweeps.items():
+            if self.parts.sweep.wanted_early(gateway_id):
+                wake.ring()
+
+    async def _sweep(self, gateway_id: str) -> float | None:
+        parts = self.parts
+        gateway, receiver = parts.site.gateway(gateway_id), parts.site.receiver(gateway_id)
+        if gateway is None or gateway.pull is None or receiver is None:
+            return None
+        pause = await parts.sweep.round(
+            receiver, parts.site.open_gateway(gateway), gateway.pull.nominated_number, parts.site.callback_base
+        )
+        parts.bells.claims.ring()
+        at_the_latest = gateway.pull.every.total_seconds()
+        return at_the_latest if pause is None else min(pause, at_the_latest)
 
     def _begin(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         self._background[name] = self._group.create_task(work, name=name)

@@ -7,16 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import easyisp_edge
+from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
 from easyisp_edge.services.access import AccessService
 from easyisp_edge.services.accounting import AccountingService
+from easyisp_edge.services.claims import ClaimGateway, ClaimService
+from easyisp_edge.services.claims_desk import ClaimsDesk
 from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.judgement import Substitute
+from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
 from easyisp_edge.services.purchase import PurchaseService
+from easyisp_edge.services.registration import RegistrationService
 from easyisp_edge.services.settlement import SettlementService
 from easyisp_edge.services.shelf import Shelf
 from easyisp_edge.services.site import Site
+from easyisp_edge.services.staff import StaffDesk
 from easyisp_edge.services.standing import StandingService
+from easyisp_edge.services.sweep import SweepService
+from easyisp_edge.services.wallets import WalletService
+from easyisp_edge.web.control import Control
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
@@ -36,10 +46,19 @@ class Bells:
 
     queries: dict[str, Wake]
     routers: dict[str, Wake]
+    sweeps: dict[str, Wake]
+    claims: Wake
 
     def ring_queries(self) -> None:
         """A purchase may have become due for a query."""
         for wake in self.queries.values():
+            wake.ring()
+
+    def ring_look(self) -> None:
+        """A receipt is waiting for somebody to know it."""
+        self.ring_queries()
+        self.claims.ring()
+        for wake in self.sweeps.values():
             wake.ring()
 
 
@@ -56,8 +75,11 @@ class Parts:
     access: AccessService
     accounting: AccountingService
     settlement: SettlementService
+    sweep: SweepService
+    claims: ClaimService
     purchases: PurchaseService
     portal: Portal
+    control: Control
 
 
 def build_parts(
@@ -73,7 +95,12 @@ def build_parts(
     folder = portal_folder()
     texts = Texts.load(folder / "translations")
     identifiers, presence = Identifiers(randomness), Presence()
-    bells = Bells({gateway.id: Wake() for gateway in config.gateways}, {router.id: Wake() for router in config.routers})
+    bells = Bells(
+        queries={gateway.id: Wake() for gateway in config.gateways},
+        routers={router.id: Wake() for router in config.routers},
+        sweeps={gateway.id: Wake() for gateway in config.gateways},
+        claims=Wake(),
+    )
     site, shelf = Site(config, gateways.open), Shelf(store, clock)
     access = AccessService(
         store=store,
@@ -87,8 +114,22 @@ def build_parts(
         store=store,
         clock=clock,
         identifiers=identifiers,
+        substitute=Substitute(
+            for_less=lambda tenant_id, *asked: (
+                shelf.dearest_for(tenant_id, *asked) if site.sells_less(tenant_id) else None
+            ),
+            for_price=shelf.priced,
+        ),
         granted=access.tell_routers,
         query_due=bells.ring_queries,
+    )
+    sweep = SweepService(settlement)
+    claims = ClaimService(
+        settlement=settlement,
+        shelf=shelf,
+        gateway_of=lambda tenant_id: _claim_gateway(site, sweep, tenant_id),
+        rules=site.claim_rules,
+        look=bells.ring_look,
     )
     purchases = PurchaseService(
         store=store,
@@ -98,6 +139,7 @@ def build_parts(
         door_for=site.door_for,
         pushes=pushes,
         query_due=bells.ring_queries,
+        limits=site.push_limits,
     )
     portal = Portal(
         site=site,
@@ -107,6 +149,8 @@ def build_parts(
         shelf=shelf,
         purchases=purchases,
         settlement=settlement,
+        claims=claims,
+        wallets=WalletService(settlement, shelf),
         access=access,
         standing=StandingService(store, clock, presence),
         pages=Pages(folder, texts),
@@ -122,9 +166,24 @@ def build_parts(
         access=access,
         accounting=AccountingService(store, clock, presence),
         settlement=settlement,
+        sweep=sweep,
+        claims=claims,
         purchases=purchases,
         portal=portal,
+        control=Control(
+            desk=StaffDesk(settlement, shelf, site),
+            claims_desk=ClaimsDesk(settlement, site),
+            posters=PosterService(site, shelf, store, clock),
+            registration=RegistrationService(site, sweep),
+        ),
     )
+
+
+def _claim_gateway(site: Site, sweep: SweepService, tenant_id: str) -> ClaimGateway | None:
+    gateway = site.config.gateway_for(tenant_id, Service.HOTSPOT)
+    if gateway is None:
+        return None
+    return ClaimGateway(gateway.id, listed=gateway.pull is not None, cut_off=sweep.cut_off(gateway.id))
 
 
 def portal_folder() -> Path:

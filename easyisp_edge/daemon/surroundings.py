@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.daemon.control_socket import open_control_socket, peer_name
 
 if TYPE_CHECKING:
     import socket
@@ -30,6 +32,8 @@ class Surroundings:
         bind_udp: Binds, or finds, the UDP socket of a door: name, address, port.
         listen: Opens, or finds, the listening socket of a door: name, address, port.
         dial: Connects to a RouterOS API and logs in.
+        listen_control: Makes the listening Unix socket for the box's own commands.
+        peer_name: Tells whose process is at the other end of one of its connections.
         tell: Tells the service manager a state.
         watchdog_seconds: How often it wants to hear that we live; None when it does not watch.
     """
@@ -41,5 +45,7 @@ class Surroundings:
     bind_udp: Callable[[str, str, int], UdpEndpoint]
     listen: Callable[[str, str, int], socket.socket]
     dial: Callable[..., Awaitable[ApiConnection]]
+    listen_control: Callable[[Path], socket.socket] = open_control_socket
+    peer_name: Callable[[Any], str] = peer_name
     tell: Callable[[str], None] = lambda _state: None
     watchdog_seconds: float | None = None

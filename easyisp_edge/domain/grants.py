@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.values import MacAddress
 
 
+class Funding(enum.StrEnum):
+    """What a grant stands on. Values are stored."""
+
+    PAYMENT = "payment"
+    WALLET = "wallet"
+    PROVISIONAL = "provisional"  # no money yet: ended, or taken off what the money buys, once that is known
+
+
 class GrantState(enum.StrEnum):
     """Where a grant stands. Values are stored."""
 
@@ -31,7 +39,9 @@ class Grant:
         grant_id: Our id.
         tenant_id: Whose customer.
         customer_id: Who may.
-        payment_id: What paid for it; each payment buys one grant.
+        funding: What it stands on.
+        payment_id: What paid for it, where a payment did; each buys one grant.
+        purchase_id: The purchase it answers, where there is one; each gets one grant.
         package_version_id: What was bought.
         service: Hotspot or PPPoE.
         username: For the machine path, random.
@@ -47,7 +57,9 @@ class Grant:
     grant_id: str
     tenant_id: str
     customer_id: str
-    payment_id: str
+    funding: Funding
+    payment_id: str | None
+    purchase_id: str | None
     package_version_id: int
     service: Service
     username: str

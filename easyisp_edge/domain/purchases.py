@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PHONE_HOLD = timedelta(seconds=120)
 # From here on the page stops promising; the books stay open.
 PENDING_LIFE = timedelta(minutes=5)
+# The same for what is paid from the M-Pesa menu: nobody is hurried who types a pay code.
+OFFERED_LIFE = timedelta(hours=24)
 
 # When to ask, counted from the push. Dense while a person is typing a PIN, then ever rarer.
 _QUERY_AFTER_SECONDS = (8, 15, 25, 38, 52, 68, 90, 115, 145, 180, 240, 300, 900, 3600)
@@ -31,6 +33,7 @@ _RECHECK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24))
 class PurchaseState(enum.StrEnum):
     """Where a purchase stands. Values are stored. Only PAID is final: a failure is provisional."""
 
+    OFFERED = "offered"  # the customer pays from the M-Pesa menu; no prompt was sent
     INTENDED = "intended"  # written; whether the push went out is not known yet
     PROMPTED = "prompted"  # the gateway accepted the push
     UNKNOWN = "unknown"  # the push went out and its answer was lost; never pushed again
@@ -40,7 +43,12 @@ class PurchaseState(enum.StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether the customer may still be looking at a prompt, for all we know."""
+        """Whether the customer may be paying just now, for all we know."""
+        return self is PurchaseState.OFFERED or self.prompting
+
+    @property
+    def prompting(self) -> bool:
+        """Whether the customer may be looking at a prompt, for all we know."""
         return self in {PurchaseState.INTENDED, PurchaseState.PROMPTED, PurchaseState.UNKNOWN}
 
 
@@ -54,7 +62,7 @@ class Purchase:
         package_version_id: What is bought, as it stood then.
         service: Hotspot or PPPoE.
         gateway_id: Which gateway asks for the money.
-        phone: Who is asked to pay.
+        phone: Who is asked, or said, to pay.
         amount: What is asked for.
         mac: The device it is for; None for PPPoE or where the page did not know.
         router_id: Where the customer came from; None where unknown.
@@ -62,7 +70,7 @@ class Purchase:
         state: Where it stands.
         reason: For failed, why.
         result_description: For failed, the gateway's words, for the owner.
-        account_reference: What the payment carries as account, at most 12 characters.
+        account_reference: What the payment carries as account: its pay code, unique among all purchases.
         checkout_request_id: The gateway's id of the push, once it is known.
         merchant_request_id: The gateway's other id.
         created_at: When the wish was written.
@@ -94,7 +102,7 @@ class Purchase:
 
     def holds_phone_until(self) -> datetime | None:
         """Until when its phone is not to be prompted again; None when it holds nothing."""
-        if self.state.open:
+        if self.state.prompting:
             return self.created_at + PHONE_HOLD
         if self.state is PurchaseState.FAILED and self.reason is Reason.PROMPT_OPEN:
             return self.changed_at + timedelta(seconds=60)

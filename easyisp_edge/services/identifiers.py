@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.pay_codes import LETTERS, PAY_CODE_LENGTH, check_character
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -17,7 +19,6 @@ _SECRET_OCTETS = 16
 _ORDERED_RANDOM_OCTETS = 10
 _SECRET_SHAPE = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
-ACCOUNT_REFERENCE_LENGTH = 10
 USERNAME_LENGTH = 10
 PASSWORD_LENGTH = 16  # 78 bits, and one block of the cipher RADIUS hides it with
 
@@ -45,10 +46,18 @@ class Identifiers:
 
     def readable(self, length: int) -> str:
         """A code of that many unmistakable capitals and digits, evenly spread."""
+        return self._drawn(_READABLE, length)
+
+    def pay_code(self) -> str:
+        """A pay code, evenly spread; whether a purchase has it already is the caller's to look up."""
+        letters = self._drawn(LETTERS, PAY_CODE_LENGTH - 1)
+        return letters + check_character(letters)
+
+    def _drawn(self, alphabet: str, length: int) -> str:
         letters: list[str] = []
-        whole = 256 - 256 % len(_READABLE)
+        whole = 256 - 256 % len(alphabet)
         while len(letters) < length:
-            letters += [_READABLE[octet % len(_READABLE)] for octet in self.randomness.token(length) if octet < whole]
+            letters += [alphabet[octet % len(alphabet)] for octet in self.randomness.token(length) if octet < whole]
         return "".join(letters[:length])
 
 

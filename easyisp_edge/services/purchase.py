@@ -1,4 +1,4 @@
-"""A customer picks a package: the purchase is written, then the phone is prompted."""
+"""A customer picks a package: the purchase is written, then the phone is prompted, or the pay code shown."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.payments import EvidenceSource, Outcome, Reason, StkPush
-from easyisp_edge.domain.purchases import PHONE_HOLD, Purchase, PurchaseState, first_query_at, first_recheck_at
+from easyisp_edge.domain.purchases import (
+    OFFERED_LIFE,
+    PHONE_HOLD,
+    Purchase,
+    PurchaseState,
+    first_query_at,
+    first_recheck_at,
+)
 from easyisp_edge.errors import ConflictError, InvalidError, OutcomeUnknownError, RefusedError, UnavailableError
-from easyisp_edge.services.identifiers import ACCOUNT_REFERENCE_LENGTH, is_secret
+from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.services.limits import PushLimits, check_push_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +40,8 @@ log = logging.getLogger(__name__)
 
 # How long a customer's request waits for the gateway's answer; after it the page takes over.
 ANSWER_WAIT_SECONDS = 8.0
+# With hundreds of millions of codes and some hundred thousand purchases, even a second draw is rare.
+_CODES_DRAWN_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +73,18 @@ class GatewayDoor:
 
     Args:
         gateway_id: Its id in the configuration.
-        gateway: How to ask it.
+        gateway: How to ask it; None where it has no API, and customers pay from the M-Pesa menu.
         callback_base: Where it is to call back, without the purchase's secret; no slash at the end.
     """
 
     gateway_id: str
-    gateway: PaymentGateway
+    gateway: PaymentGateway | None
     callback_base: str
+
+    @property
+    def prompts(self) -> bool:
+        """Whether it can prompt a phone."""
+        return self.gateway is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,7 @@ class PurchaseService:
         door_for: The gateway for a tenant's service; `NotFoundError` where there is none.
         pushes: Pushes go on when the customer's request is gone.
         query_due: To be called when a purchase may have become due for a query.
+        limits: How often phones are prompted at most, as configured now.
     """
 
     store: Store
@@ -93,27 +109,35 @@ class PurchaseService:
     door_for: Callable[[str, Service], GatewayDoor]
     pushes: Errands
     query_due: Callable[[], None]
+    limits: Callable[[], PushLimits] = PushLimits
 
-    async def start_purchase(self, order: Order) -> Purchase:
+    async def start_purchase(self, order: Order, *, prompt: bool = True) -> Purchase:
         """Write the purchase, prompt the phone, and return the purchase as it stands then.
 
         The same order again gives the purchase that is there and prompts nobody. Waits some seconds for the
         gateway; where that takes longer the push goes on and the purchase is returned as intended.
 
+        Where the gateway cannot prompt, or the customer wants no `prompt`, the purchase is offered: it waits for
+        money that comes from the M-Pesa menu with its pay code. That is never refused for how often a phone was
+        prompted, nor for a prompt that stands on it.
+
         Raises:
             InvalidError: The order's own id is malformed.
             NotFoundError: No such package, or no gateway for it.
-            ConflictError: The phone has a prompt open for something else.
+            ConflictError: The phone has a prompt open for something else, or would be prompted too often.
         """
         if order.purchase_id is not None and not is_secret(order.purchase_id):
             raise InvalidError("request.invalid", "The purchase key must be 32 hex digits.", field="key")
         version = self.shelf.version(order.tenant_id, order.package_id, order.router_id)
         door = self.door_for(order.tenant_id, version.package.service)
-        wanted, token = self._intend(order, version, door), self.identifiers.secret()
-        purchase = await self.store.write(lambda tx: _write_or_find(tx, wanted, token))
-        if purchase is not wanted:
+        gateway = door.gateway if prompt else None
+        state = PurchaseState.OFFERED if gateway is None else PurchaseState.INTENDED
+        wanted, token = self._intend(order, version, door.gateway_id, state), self.identifiers.secret()
+        purchase, is_new = await self.store.write(lambda tx: self._find_or_write(tx, wanted, token))
+        if gateway is None or not is_new:
             return purchase
-        pushing = self.pushes.begin(self._push(purchase, token, door), name=f"push {purchase.account_reference}")
+        push = self._push(purchase, f"{door.callback_base}/c/{token}", gateway)
+        pushing = self.pushes.begin(push, name=f"push {purchase.account_reference}")
         await asyncio.wait({pushing}, timeout=ANSWER_WAIT_SECONDS)
         return self.store.read.purchases.by_id(purchase.purchase_id) or purchase
 
@@ -121,23 +145,23 @@ class PurchaseService:
         """After a restart: a push whose answer was never noted may have been sent; it is not sent again."""
         await self.store.write(lambda tx: _forget_unanswered(tx, self.clock.now()))
 
-    def _intend(self, order: Order, version: PackageVersion, door: GatewayDoor) -> Purchase:
+    def _intend(self, order: Order, version: PackageVersion, gateway_id: str, state: PurchaseState) -> Purchase:
         now = self.clock.now()
         return Purchase(
             purchase_id=order.purchase_id or self.identifiers.secret(),
             tenant_id=order.tenant_id,
             package_version_id=version.version_id,
             service=version.package.service,
-            gateway_id=door.gateway_id,
+            gateway_id=gateway_id,
             phone=order.phone,
             amount=version.package.price,
             mac=order.mac,
             router_id=order.router_id,
             language=order.language,
-            state=PurchaseState.INTENDED,
+            state=state,
             reason=None,
             result_description="",
-            account_reference=self.identifiers.readable(ACCOUNT_REFERENCE_LENGTH),
+            account_reference=self.identifiers.pay_code(),
             checkout_request_id=None,
             merchant_request_id=None,
             created_at=now,
@@ -146,16 +170,34 @@ class PurchaseService:
             queries=0,
         )
 
-    async def _push(self, purchase: Purchase, token: str, door: GatewayDoor) -> None:
+    def _find_or_write(self, tx: Tables, wanted: Purchase, token: str) -> tuple[Purchase, bool]:
+        """The purchase that stands for it already, or the one written; and whether it is new."""
+        found = _find(tx, wanted)
+        if found is not None:
+            return found, False
+        if wanted.state is not PurchaseState.OFFERED:
+            check_push_limits(tx, wanted, self.limits())
+        written = self._with_own_pay_code(tx, wanted)
+        _write(tx, written, token)
+        return written, True
+
+    def _with_own_pay_code(self, tx: Tables, wanted: Purchase) -> Purchase:
+        for _ in range(_CODES_DRAWN_MAX):
+            if tx.purchases.by_account_reference(wanted.account_reference) is None:
+                return wanted
+            wanted = replace(wanted, account_reference=self.identifiers.pay_code())
+        raise UnavailableError("purchase.no_pay_code", "No pay code was free just now; try again.")
+
+    async def _push(self, purchase: Purchase, callback_url: str, gateway: PaymentGateway) -> None:
         push = StkPush(
             phone=purchase.phone,
             amount=purchase.amount,
             account_reference=purchase.account_reference,
             description="Internet",
-            callback_url=f"{door.callback_base}/c/{token}",
+            callback_url=callback_url,
         )
         try:
-            accepted = await door.gateway.stk_push(push)
+            accepted = await gateway.stk_push(push)
         except (RefusedError, UnavailableError, InvalidError, OutcomeUnknownError) as error:
             log.warning("push for %s: %s", purchase.account_reference, error)
             told = error  # Python forgets `error` at the end of this block
@@ -178,18 +220,29 @@ class PurchaseService:
                 return
 
 
-def _write_or_find(tx: Tables, wanted: Purchase, token: str) -> Purchase:
-    """Write the purchase, or find the one that stands for it: the same id, or the same order still open."""
+def _find(tx: Tables, wanted: Purchase) -> Purchase | None:
+    """The purchase that stands for the wanted one: the same id, or the same order still open.
+
+    Raises:
+        ConflictError: The id, or the phone, stands for something else.
+    """
     there = tx.purchases.by_id(wanted.purchase_id)
     if there is not None:
         if _same_order(there, wanted):
             return there
         raise ConflictError("purchase.changed", "This purchase was already started for something else; start anew.")
+    if wanted.state is PurchaseState.OFFERED:
+        # Only an offer: who asks for the pay code may have waited in vain for a prompt that stands open here.
+        return tx.purchases.same_offer(wanted, wanted.created_at - OFFERED_LIFE)
+    return _find_prompting(tx, wanted)
+
+
+def _find_prompting(tx: Tables, wanted: Purchase) -> Purchase | None:
     for earlier in tx.purchases.of_phone_since(wanted.phone, wanted.created_at - PHONE_HOLD):
         held_until = earlier.holds_phone_until()
         if held_until is None or held_until <= wanted.created_at:
             continue
-        if _same_order(earlier, wanted) and earlier.state.open:
+        if _same_order(earlier, wanted) and earlier.state.prompting:
             return earlier
         seconds = max(1, round((held_until - wanted.created_at) / timedelta(seconds=1)))
         raise ConflictError(
@@ -197,22 +250,26 @@ def _write_or_find(tx: Tables, wanted: Purchase, token: str) -> Purchase:
             f"An M-Pesa prompt is already open on this phone. Finish or cancel it, or wait {seconds} seconds.",
             seconds=seconds,
         )
-    tx.purchases.add(wanted, token)
+    return None
+
+
+def _write(tx: Tables, purchase: Purchase, token: str) -> None:
+    tx.purchases.add(purchase, token)
     tx.events.append(
         Stream.MONEY,
         "purchase.started",
-        wanted.purchase_id,
+        purchase.purchase_id,
         {
-            "tenant": wanted.tenant_id,
-            "gateway": wanted.gateway_id,
-            "packageVersion": wanted.package_version_id,
-            "amountCents": wanted.amount.cents,
-            "phone": wanted.phone.digits,
-            "mac": None if wanted.mac is None else wanted.mac.text,
-            "account": wanted.account_reference,
+            "tenant": purchase.tenant_id,
+            "gateway": purchase.gateway_id,
+            "packageVersion": purchase.package_version_id,
+            "amountCents": purchase.amount.cents,
+            "phone": purchase.phone.digits,
+            "mac": None if purchase.mac is None else purchase.mac.text,
+            "account": purchase.account_reference,
+            "state": purchase.state.value,
         },
     )
-    return wanted
 
 
 def _same_order(one: Purchase, other: Purchase) -> bool:
@@ -235,6 +292,7 @@ def _note_accepted(tx: Tables, purchase_id: str, accepted: PromptAccepted, now: 
         source=EvidenceSource.STK_PUSH,
         strong=False,
         purchase_id=purchase_id,
+        mpesa_receipt_number=None,
         outcome=Outcome.UNKNOWN,
         verdict="accepted",
         raw=accepted.raw,
@@ -277,6 +335,7 @@ def _note_not_accepted(
         source=EvidenceSource.STK_PUSH,
         strong=False,
         purchase_id=purchase_id,
+        mpesa_receipt_number=None,
         outcome=Outcome.UNKNOWN,
         verdict=noted.state.value,
         raw=error.message.encode(),

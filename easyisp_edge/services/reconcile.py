@@ -136,7 +136,7 @@ class Reconciler:
             if name not in kept:
                 await self._try(f"remove user {name}", self.router.remove_user(found))
         for session in state.active:
-            if session.user not in wanted and self._is_ours(session, state):
+            if not _stays(session, wanted) and self._is_ours(session, state):
                 await self._try(f"log out {session.user}", self.router.logout(session.item_id))
                 self.presence.left(self.router_id, session.user)
 
@@ -165,8 +165,8 @@ class Reconciler:
 
     async def _let_on(self, wanted: dict[str, Admission], state: RouterState) -> bool:
         """Log in every device that may be on and is seen; True when one of them should be on any moment."""
-        on = {session.user for session in state.active}
-        macs_on = {session.mac for session in state.active if session.user in wanted}
+        staying = [session for session in state.active if _stays(session, wanted)]
+        on, macs_on = {session.user for session in staying}, {session.mac for session in staying}
         hosts = {host.mac: host for host in state.hosts}
         missing = False
         # A device's grants are used one after the other: what runs first, then by age.
@@ -198,6 +198,14 @@ class Reconciler:
         self.presence.came(self.router_id, grant.username)
         await self.started(grant)
         return True
+
+
+def _stays(session: ActiveSession, wanted: dict[str, Admission]) -> bool:
+    """Whether a session is of a grant that is usable, and still for its device: grants follow their buyers."""
+    admission = wanted.get(session.user)
+    if admission is None:
+        return False
+    return admission.package.devices_max > 1 or admission.mac in {None, session.mac}
 
 
 def _turn(admission: Admission) -> tuple[bool, datetime]:

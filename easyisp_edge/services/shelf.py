@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from easyisp_edge.domain.packages import Package, PackageVersion
+    from easyisp_edge.domain.values import Money
     from easyisp_edge.machine import Clock
     from easyisp_edge.store.store import Store
 
@@ -32,15 +33,30 @@ class Shelf:
 
     def offers(self, tenant_id: str, router_id: str | None = None) -> list[Package]:
         """Active hotspot packages of a tenant (valid behind that router), cheapest first."""
-        offered = (
-            version.package
+        offered = (version.package for version in self._on_sale(tenant_id, Service.HOTSPOT, router_id))
+        return sorted(offered, key=lambda package: (package.price, package.duration, package.name))
+
+    def dearest_for(
+        self, tenant_id: str, service: Service, router_id: str | None, amount: Money
+    ) -> PackageVersion | None:
+        """The dearest package on sale that an amount affords; None where it affords none."""
+        affordable = [each for each in self._on_sale(tenant_id, service, router_id) if each.package.price <= amount]
+        return max(affordable, key=lambda version: version.package.price, default=None)
+
+    def priced(self, tenant_id: str, service: Service, router_id: str | None, amount: Money) -> PackageVersion | None:
+        """The package on sale that costs exactly that much; None where there is none, or more than one."""
+        found = [each for each in self._on_sale(tenant_id, service, router_id) if each.package.price == amount]
+        return found[0] if len(found) == 1 else None
+
+    def _on_sale(self, tenant_id: str, service: Service, router_id: str | None) -> list[PackageVersion]:
+        return [
+            version
             for version in self._versions.values()
             if version.package.tenant_id == tenant_id
             and version.package.active
-            and version.package.service is Service.HOTSPOT
+            and version.package.service is service
             and (router_id is None or version.package.valid_on(router_id))
-        )
-        return sorted(offered, key=lambda package: (package.price, package.duration, package.name))
+        ]
 
     def version(self, tenant_id: str, package_id: str, router_id: str | None = None) -> PackageVersion:
         """The current version of a package that is on sale (behind that router).

@@ -7,36 +7,48 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.claims import ClaimState
+from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.purchases import PurchaseState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from easyisp_edge.domain.claims import Claim
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.purchases import Purchase
-    from easyisp_edge.domain.values import MacAddress
+    from easyisp_edge.domain.values import MacAddress, Money
     from easyisp_edge.machine import Clock
     from easyisp_edge.services.presence import Presence
     from easyisp_edge.store.store import Store
 
-# How long a device that comes back is shown what became of its last purchase, before it is offered packages.
+# How long a device that comes back is shown what became of its last purchase or claim, before it is offered packages.
 _FAILED_SHOWN = timedelta(minutes=10)
 _EXPIRED_SHOWN = timedelta(hours=1)
+_DECIDED_SHOWN = timedelta(minutes=10)
 
 
 class Step(enum.StrEnum):
     """The step of the way to being online. Values are part of the page's script."""
 
     CHOOSE = "choose"
+    OFFERED = "offered"
     PROMPTED = "prompted"
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     FAILED = "failed"
+    VERIFYING = "verifying"  # a receipt is being looked for
+    PROVISIONAL = "provisional"  # the same, and the device is online until that is done
+    CREDITED = "credited"
+    REFUSED = "refused"
+    OVER = "over"  # what a receipt bought is used up
+    ELSEWHERE = "elsewhere"  # what a receipt bought serves another device, and may not move again today
     CONNECTING = "connecting"
     ONLINE = "online"
 
 
 STEP_OF_STATE = {
+    PurchaseState.OFFERED: Step.OFFERED,
     PurchaseState.INTENDED: Step.PROMPTED,
     PurchaseState.PROMPTED: Step.PROMPTED,
     PurchaseState.UNKNOWN: Step.UNKNOWN,
@@ -52,9 +64,12 @@ class Standing:
     Args:
         step: What the page shows.
         purchase: The purchase it is about, where there is one.
-        admission: The grant it is about, once paid.
+        admission: The grant it is about, once paid, or given in advance.
         seconds_left: Time left over all that lets the device on.
-        mpesa_receipt_number: Of the payment, where known.
+        mpesa_receipt_number: Of the payment, where known; for whoever holds the purchase or the claim alone.
+        claim: The claim it is about, where there is one.
+        credit: For credited, what is in the wallet.
+        known: Whether the device ever did anything here.
     """
 
     step: Step
@@ -62,8 +77,12 @@ class Standing:
     admission: Admission | None = None
     seconds_left: int = 0
     mpesa_receipt_number: str | None = None
+    claim: Claim | None = None
+    credit: Money | None = None
+    known: bool = True
 
 
+_STRANGER = Standing(Step.CHOOSE, known=False)
 _NOTHING = Standing(Step.CHOOSE)
 
 
@@ -83,24 +102,23 @@ class StandingService:
 
     def of_device(self, tenant_id: str, mac: MacAddress) -> Standing:
         """Where a device stands, whoever shows it: nothing here is secret."""
-        if not self.store.read.devices.is_known(mac):
-            return _NOTHING
-        now = self.clock.now()
-        usable = self._usable(tenant_id, mac, now)
+        read, now = self.store.read, self.clock.now()
+        if not read.devices.is_known(mac):
+            return _STRANGER
+        usable, claim = self._usable(tenant_id, mac, now), read.claims.latest_of_device(tenant_id, mac)
+        if claim is not None and len(usable) == 1 and usable[0].grant_id == claim.provisional_grant_id:
+            return self._looking(claim, usable[0], now)
         if usable:
             return self._admitted(usable[0], usable, now)
-        purchase = self.store.read.purchases.latest_of_device(tenant_id, mac)
-        if purchase is None or purchase.state is PurchaseState.PAID:
-            return _NOTHING
-        shown = {PurchaseState.FAILED: _FAILED_SHOWN, PurchaseState.EXPIRED: _EXPIRED_SHOWN}.get(purchase.state)
-        if shown is not None and now - purchase.changed_at > shown:
-            return _NOTHING
-        return Standing(STEP_OF_STATE[purchase.state], purchase)
+        purchase = read.purchases.latest_of_device(tenant_id, mac)
+        if claim is not None and _comes_back_for(claim, purchase, now):
+            return replace(self.of_claim(claim), mpesa_receipt_number=None)
+        return _NOTHING if purchase is None or _is_done_with(purchase, now) else _of_unpaid(purchase)
 
     def of_purchase(self, purchase: Purchase) -> Standing:
         """Where a purchase stands, for whoever holds its id."""
         if purchase.state is not PurchaseState.PAID:
-            return Standing(STEP_OF_STATE[purchase.state], purchase)
+            return _of_unpaid(purchase)
         return replace(self.of_paid(purchase.purchase_id), purchase=purchase)
 
     def of_paid(self, purchase_id: str) -> Standing:
@@ -112,13 +130,63 @@ class StandingService:
         now = self.clock.now()
         if not admission.usable_at(now):
             return Standing(Step.CHOOSE, None, admission, 0, receipt)
-        mac, tenant_id = admission.mac, admission.tenant_id
-        beside = [admission] if mac is None else self._usable(tenant_id, mac, now)
-        return self._admitted(admission, beside, now, receipt)
+        return self._with_others(admission, now, receipt)
+
+    def of_claim(self, claim: Claim) -> Standing:
+        """Where a claim stands, for whoever holds its id."""
+        read, now, receipt = self.store.read, self.clock.now(), claim.mpesa_receipt_number
+        if claim.state is ClaimState.VERIFYING:
+            given = claim.provisional_grant_id
+            looking = self._looking(claim, None if given is None else read.grants.admission_by_id(given), now)
+            return replace(looking, mpesa_receipt_number=receipt)
+        if claim.state is ClaimState.REFUSED:
+            return Standing(Step.REFUSED, claim=claim, mpesa_receipt_number=receipt)
+        if claim.state is ClaimState.CREDITED:
+            return self._credited(claim)
+        return replace(self._granted(claim, now), claim=claim)
+
+    def of_credit_purchase(self, grant_id: str) -> Standing | None:
+        """Where a grant bought from a wallet stands, for whoever holds the key it was bought with; None without one."""
+        grant, admission = self.store.read.grants.by_id(grant_id), self.store.read.grants.admission_by_id(grant_id)
+        if grant is None or admission is None or grant.funding is not Funding.WALLET:
+            return None
+        now = self.clock.now()
+        return self._with_others(admission, now) if admission.usable_at(now) else Standing(Step.CHOOSE, None, admission)
 
     def ends_at(self, standing: Standing) -> datetime:
         """When the time left is over, if it is used without a pause."""
         return self.clock.now() + timedelta(seconds=standing.seconds_left)
+
+    def _looking(self, claim: Claim, given: Admission | None, now: datetime) -> Standing:
+        if given is None or not given.usable_at(now):
+            return Standing(Step.VERIFYING, claim=claim)
+        step = Step.PROVISIONAL if self.presence.is_online(given.username) else Step.VERIFYING
+        return Standing(step, None, given, given.seconds_left_at(now), claim=claim)
+
+    def _credited(self, claim: Claim) -> Standing:
+        if claim.customer_id is None:  # credit is somebody's
+            raise LookupError(claim.claim_id)
+        credit = self.store.read.ledger.wallet(claim.customer_id)
+        step = Step.CREDITED if credit.cents else Step.CHOOSE  # it has been spent since
+        return Standing(step, claim=claim, credit=credit, mpesa_receipt_number=claim.mpesa_receipt_number)
+
+    def _granted(self, claim: Claim, now: datetime) -> Standing:
+        admission = self.store.read.grants.admission_by_id(claim.grant_id or "")
+        if admission is None:  # granted together, or not at all
+            raise LookupError(claim.claim_id)
+        receipt = claim.mpesa_receipt_number
+        if not admission.usable_at(now):
+            return Standing(Step.OVER, None, admission, 0, receipt)
+        moved = claim.mac != admission.mac and None not in {claim.mac, admission.mac}
+        if moved and admission.package.devices_max == 1:
+            return Standing(Step.ELSEWHERE, None, admission, 0, receipt)
+        return self._with_others(admission, now, receipt)
+
+    def _with_others(self, admission: Admission, now: datetime, receipt: str | None = None) -> Standing:
+        """A usable grant, with the others of its device."""
+        mac, tenant_id = admission.mac, admission.tenant_id
+        beside = [admission] if mac is None else self._usable(tenant_id, mac, now)
+        return self._admitted(admission, beside, now, receipt)
 
     def _usable(self, tenant_id: str, mac: MacAddress, now: datetime) -> list[Admission]:
         of_device = self.store.read.grants.usable_of_device(tenant_id, mac)
@@ -131,3 +199,19 @@ class StandingService:
         online = any(self.presence.is_online(each.username) for each in usable)
         seconds = sum(each.seconds_left_at(now) for each in usable)
         return Standing(Step.ONLINE if online else Step.CONNECTING, None, admission, seconds, receipt)
+
+
+def _of_unpaid(purchase: Purchase) -> Standing:
+    return Standing(STEP_OF_STATE[purchase.state], purchase)
+
+
+def _is_done_with(purchase: Purchase, now: datetime) -> bool:
+    shown = {PurchaseState.FAILED: _FAILED_SHOWN, PurchaseState.EXPIRED: _EXPIRED_SHOWN}.get(purchase.state)
+    return purchase.state is PurchaseState.PAID or (shown is not None and now - purchase.changed_at > shown)
+
+
+def _comes_back_for(claim: Claim, purchase: Purchase | None, now: datetime) -> bool:
+    """Whether a device's last claim is what it comes back for, and not a purchase it began since."""
+    if purchase is not None and purchase.created_at > claim.created_at:
+        return False
+    return claim.state is ClaimState.VERIFYING or now - claim.changed_at <= _DECIDED_SHOWN

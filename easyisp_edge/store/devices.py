@@ -17,10 +17,15 @@ class Devices:
         self._sql = connection
 
     def is_known(self, mac: MacAddress) -> bool:
-        """Whether a device ever began a purchase or has a usable grant: one look for the many that have not."""
+        """Whether a device ever began a purchase, made a claim, paid or has a usable grant.
+
+        One look for the many that have not.
+        """
         row = self._sql.execute(
             "SELECT EXISTS (SELECT 1 FROM purchases WHERE mac = ?1)"
-            " OR EXISTS (SELECT 1 FROM grants WHERE mac = ?1 AND state <> 'ended')",
+            " OR EXISTS (SELECT 1 FROM grants WHERE mac = ?1 AND state <> 'ended')"
+            " OR EXISTS (SELECT 1 FROM claims WHERE mac = ?1)"
+            " OR EXISTS (SELECT 1 FROM customers WHERE last_mac = ?1)",
             (mac.text,),
         ).fetchone()
         return bool(row[0])

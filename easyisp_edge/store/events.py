@@ -12,6 +12,7 @@ from easyisp_edge.store.columns import instant
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
+    from datetime import datetime
 
     from easyisp_edge.machine import Clock
 
@@ -68,6 +69,11 @@ class EventsTable:
         """The types of all that happened to one thing, in order."""
         rows = self._sql.execute("SELECT type FROM events WHERE key = ? ORDER BY stream, sequence", (key,))
         return [row[0] for row in rows]
+
+    def count_since(self, key: str, kind: str, since: datetime) -> int:
+        """How often that happened to one thing since then."""
+        query = "SELECT count(*) FROM events WHERE key = ? AND type = ? AND at >= ?"
+        return int(self._sql.execute(query, (key, kind, instant(since))).fetchone()[0])
 
     def first_break(self, stream: Stream) -> int | None:
         """The number of the first event that is missing or was changed; None when the chain holds. A long read."""

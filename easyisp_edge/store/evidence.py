@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EvidenceTable:
-    """Append-only statements about purchases."""
+    """Append-only statements about purchases and receipts."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
@@ -24,7 +24,8 @@ class EvidenceTable:
         *,
         source: EvidenceSource,
         strong: bool,
-        purchase_id: str,
+        purchase_id: str | None,
+        mpesa_receipt_number: str | None,
         outcome: Outcome,
         verdict: str,
         raw: bytes,
@@ -32,9 +33,10 @@ class EvidenceTable:
     ) -> None:
         """Keep a statement and what was made of it."""
         self._sql.execute(
-            "INSERT INTO evidence (received_at, source, strong, purchase_id, outcome, verdict, raw)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (instant(at), source.value, int(strong), purchase_id, outcome.value, verdict, raw),
+            "INSERT INTO evidence (received_at, source, strong, purchase_id, mpesa_receipt_number, outcome, verdict,"
+            " raw)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (instant(at), source.value, int(strong), purchase_id, mpesa_receipt_number, outcome.value, verdict, raw),
         )
 
     def count(self, purchase_id: str, source: EvidenceSource) -> int:
@@ -43,3 +45,11 @@ class EvidenceTable:
             "SELECT count(*) FROM evidence WHERE purchase_id = ? AND source = ?", (purchase_id, source.value)
         ).fetchone()
         return int(row[0])
+
+    def has_receipt(self, mpesa_receipt_number: str, source: EvidenceSource) -> bool:
+        """Whether that source has told of that receipt."""
+        row = self._sql.execute(
+            "SELECT 1 FROM evidence WHERE mpesa_receipt_number = ? AND source = ? LIMIT 1",
+            (mpesa_receipt_number, source.value),
+        ).fetchone()
+        return row is not None

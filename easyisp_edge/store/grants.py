@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.domain.grants import Admission, Grant, GrantState
+from easyisp_edge.domain.grants import Admission, Funding, Grant, GrantState
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.store.columns import (
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from easyisp_edge.store.packages import PackagesTable
 
 _COLUMNS = (
-    "grant_id, tenant_id, customer_id, payment_id, package_version_id, service, username, password, mac, state,"
-    " seconds_left, created_at, started_at, ends_at"
+    "grant_id, tenant_id, customer_id, funding, payment_id, purchase_id, package_version_id, service, username,"
+    " password, mac, state, seconds_left, created_at, started_at, ends_at"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
 _ADMISSION_COLUMNS = (
@@ -34,8 +34,7 @@ _ADMISSION_COLUMNS = (
 _SELECT_ADMISSION = f"SELECT {', '.join(_ADMISSION_COLUMNS)} FROM grants "  # noqa: S608 - a constant
 _SELECT_BOUGHT = (
     f"SELECT {', '.join(f'g.{column}' for column in _ADMISSION_COLUMNS)}, p.mpesa_receipt_number"  # noqa: S608
-    " FROM payments p JOIN grants g ON g.payment_id = p.payment_id"
-    " WHERE p.purchase_id = ? AND p.disposition = 'grant'"
+    " FROM grants g LEFT JOIN payments p ON p.payment_id = g.payment_id WHERE g.purchase_id = ?"
 )
 # Read at every login: a look-up is a third of what calling the enumeration costs.
 _SERVICES = {service.value: service for service in Service}
@@ -57,12 +56,14 @@ class GrantsTable:
     def add(self, grant: Grant) -> None:
         """Write a new grant. A second one for the same payment is an `IntegrityError`."""
         self._sql.execute(
-            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             (
                 grant.grant_id,
                 grant.tenant_id,
                 grant.customer_id,
+                grant.funding.value,
                 grant.payment_id,
+                grant.purchase_id,
                 grant.package_version_id,
                 grant.service.value,
                 grant.username,
@@ -77,16 +78,24 @@ class GrantsTable:
         )
 
     def update(self, grant: Grant) -> None:
-        """Write what may change: state and time."""
+        """Write what changes with use: the device, state and time."""
         self._sql.execute(
-            "UPDATE grants SET state = ?, seconds_left = ?, started_at = ?, ends_at = ? WHERE grant_id = ?",
+            "UPDATE grants SET mac = ?, state = ?, seconds_left = ?, started_at = ?, ends_at = ? WHERE grant_id = ?",
             (
+                optional_mac(grant.mac),
                 grant.state.value,
                 grant.seconds_left,
                 optional_instant(grant.started_at),
                 optional_instant(grant.ends_at),
                 grant.grant_id,
             ),
+        )
+
+    def rebook(self, grant: Grant) -> None:
+        """Write what it stands on, where that turns out to be otherwise: the payment, the purchase it answers."""
+        self._sql.execute(
+            "UPDATE grants SET funding = ?, payment_id = ?, purchase_id = ? WHERE grant_id = ?",
+            (grant.funding.value, grant.payment_id, grant.purchase_id, grant.grant_id),
         )
 
     def by_id(self, grant_id: str) -> Grant | None:
@@ -96,6 +105,10 @@ class GrantsTable:
     def by_payment(self, payment_id: str) -> Grant | None:
         """The grant a payment bought."""
         return self._one("WHERE payment_id = ?", payment_id)
+
+    def by_purchase(self, purchase_id: str) -> Grant | None:
+        """The grant a purchase was answered with."""
+        return self._one("WHERE purchase_id = ?", purchase_id)
 
     def bought_by(self, purchase_id: str) -> tuple[Admission, str | None] | None:
         """The grant a purchase bought, with what it bought and the payment's receipt, where known."""
@@ -168,15 +181,17 @@ def _read(row: tuple[Any, ...]) -> Grant:
         grant_id=row[0],
         tenant_id=row[1],
         customer_id=row[2],
-        payment_id=row[3],
-        package_version_id=row[4],
-        service=_SERVICES[row[5]],
-        username=row[6],
-        password=row[7],
-        mac=read_optional_mac(row[8]),
-        state=_STATES[row[9]],
-        seconds_left=row[10],
-        created_at=read_instant(row[11]),
-        started_at=read_optional_instant(row[12]),
-        ends_at=read_optional_instant(row[13]),
+        funding=Funding(row[3]),
+        payment_id=row[4],
+        purchase_id=row[5],
+        package_version_id=row[6],
+        service=_SERVICES[row[7]],
+        username=row[8],
+        password=row[9],
+        mac=read_optional_mac(row[10]),
+        state=_STATES[row[11]],
+        seconds_left=row[12],
+        created_at=read_instant(row[13]),
+        started_at=read_optional_instant(row[14]),
+        ends_at=read_optional_instant(row[15]),
     )

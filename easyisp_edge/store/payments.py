@@ -46,21 +46,36 @@ class PaymentsTable:
             ),
         )
 
-    def attach_receipt(self, payment_id: str, mpesa_receipt_number: str) -> None:
-        """Give a payment that was proven without a receipt the receipt that came later."""
+    def update(self, payment: Payment) -> None:
+        """Write what may become known later: where it went, for what, whose it is, receipt, phone and account."""
         self._sql.execute(
-            "UPDATE payments SET mpesa_receipt_number = ? WHERE payment_id = ?",
-            (mpesa_receipt_number, payment_id),
+            "UPDATE payments SET disposition = ?, mpesa_receipt_number = ?, purchase_id = ?, customer_id = ?,"
+            " phone = ?, account = ?, description = ? WHERE payment_id = ?",
+            (
+                payment.disposition.value,
+                payment.mpesa_receipt_number,
+                payment.purchase_id,
+                payment.customer_id,
+                None if payment.phone is None else payment.phone.digits,
+                payment.account,
+                payment.description,
+                payment.payment_id,
+            ),
         )
 
-    def settling(self, purchase_id: str) -> Payment | None:
-        """The payment that settled a purchase."""
-        return self._one("WHERE purchase_id = ? AND disposition = 'grant'", purchase_id)
+    def of_purchase(self, purchase_id: str) -> list[Payment]:
+        """All that came in for a purchase, in the order it was booked."""
+        return self._many("WHERE purchase_id = ? ORDER BY rowid", purchase_id)
 
-    def unmatched(self, purchase_id: str) -> list[Payment]:
-        """Payments sent for a purchase that could not settle it."""
-        rows = self._sql.execute(_SELECT + "WHERE purchase_id = ? AND disposition = 'unmatched'", (purchase_id,))
-        return [_read(row) for row in rows]
+    def recent(self, tenant_id: str, limit: int) -> list[Payment]:
+        """All that came in, newest first."""
+        return self._many("WHERE tenant_id = ? ORDER BY created_at DESC LIMIT ?", tenant_id, limit)
+
+    def unmatched(self, tenant_id: str, limit: int) -> list[Payment]:
+        """Money nobody knows the purpose of, newest first."""
+        return self._many(
+            "WHERE tenant_id = ? AND disposition = 'unmatched' ORDER BY created_at DESC LIMIT ?", tenant_id, limit
+        )
 
     def by_receipt(self, mpesa_receipt_number: str) -> Payment | None:
         """The payment with that receipt."""
@@ -69,6 +84,9 @@ class PaymentsTable:
     def by_id(self, payment_id: str) -> Payment | None:
         """A payment by our id."""
         return self._one("WHERE payment_id = ?", payment_id)
+
+    def _many(self, where: str, *parameters: Any) -> list[Payment]:
+        return [_read(row) for row in self._sql.execute(_SELECT + where, parameters)]
 
     def _one(self, where: str, *parameters: Any) -> Payment | None:
         row = self._sql.execute(_SELECT + where, parameters).fetchone()

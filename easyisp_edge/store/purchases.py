@@ -29,7 +29,13 @@ _SELECT = (
     " language, state, reason, result_description, account_reference, checkout_request_id, merchant_request_id,"
     " created_at, changed_at, query_at, queries FROM purchases "
 )
-_OPEN = "state IN ('intended', 'prompted', 'unknown')"
+# Letter for letter as the index of open purchases has it, or it would not be used.
+_OPEN = "state IN ('offered', 'intended', 'prompted', 'unknown')"
+# What may have come to a phone. Once paid, an offer counts too: M-Pesa was used either way.
+_PUSHED_AT = (
+    "SELECT created_at FROM purchases WHERE state <> 'offered' AND NOT (state = 'failed'"
+    " AND checkout_request_id IS NULL AND ifnull(reason, '') IN ('unreachable', 'busy', 'configuration')) AND "
+)
 # Read at every poll of every waiting page: a look-up is a third of what calling the enumeration costs.
 _SERVICES = {service.value: service for service in Service}
 _STATES = {state.value: state for state in PurchaseState}
@@ -126,8 +132,111 @@ class PurchasesTable:
         return read_optional_instant(row[0])
 
     def open_since_before(self, moment: datetime) -> list[Purchase]:
-        """Purchases made before that moment of which nothing final is known."""
-        return self._many(f"WHERE {_OPEN} AND created_at < ?", instant(moment))
+        """Purchases pushed before that moment of which nothing final is known."""
+        return self._many(f"WHERE {_OPEN} AND state <> 'offered' AND created_at < ?", instant(moment))
+
+    def offered_since_before(self, moment: datetime) -> list[Purchase]:
+        """Purchases made before that moment that still wait for money from the M-Pesa menu."""
+        return self._many(f"WHERE {_OPEN} AND state = 'offered' AND created_at < ?", instant(moment))
+
+    # Finding the purchase that money is for
+
+    def by_account_reference(self, code: str) -> Purchase | None:
+        """The purchase with this pay code, in its canonical spelling."""
+        return self._one("WHERE account_reference = ?", code)
+
+    def payable(self, gateway_id: str, amount: Money, since: datetime, until: datetime) -> list[Purchase]:
+        """What was to be paid by this amount at this gateway, made from `since` to `until`, both included.
+
+        Whatever became of it, oldest first.
+        """
+        return self._many(
+            "WHERE gateway_id = ? AND amount_cents = ? AND created_at >= ? AND created_at <= ? ORDER BY created_at",
+            gateway_id,
+            amount.cents,
+            instant(since),
+            instant(until),
+        )
+
+    def latest_open_of_phone(self, tenant_id: str, phone: Msisdn) -> Purchase | None:
+        """What a phone may be paying a tenant for just now; of several the newest."""
+        return self._one(
+            f"WHERE phone = ? AND tenant_id = ? AND {_OPEN} ORDER BY created_at DESC LIMIT 1", phone.digits, tenant_id
+        )
+
+    def recent_of_device(self, tenant_id: str, mac: MacAddress, since: datetime) -> list[Purchase]:
+        """What a device bought or tried to buy of a tenant since then, newest first."""
+        return self._many(
+            "WHERE mac = ? AND tenant_id = ? AND created_at >= ? ORDER BY created_at DESC",
+            mac.text,
+            tenant_id,
+            instant(since),
+        )
+
+    def same_offer(self, wanted: Purchase, since: datetime) -> Purchase | None:
+        """A purchase of the same, for the same device and phone, that since then waits for money from the menu."""
+        return self._one(
+            "WHERE phone = ? AND created_at > ? AND state = 'offered' AND tenant_id = ? AND package_version_id = ?"
+            " AND gateway_id = ? AND mac IS ? ORDER BY created_at DESC LIMIT 1",
+            wanted.phone.digits,
+            instant(since),
+            wanted.tenant_id,
+            wanted.package_version_id,
+            wanted.gateway_id,
+            optional_mac(wanted.mac),
+        )
+
+    # Counting pushes; `most` bounds what is read
+
+    def pushes_to_phone(self, phone: Msisdn, since: datetime, most: int) -> list[datetime]:
+        """When a phone was prompted after `since`, newest first, whoever asked."""
+        return self._moments(
+            _PUSHED_AT + "phone = ? AND created_at > ? ORDER BY created_at DESC LIMIT ?",
+            phone.digits,
+            instant(since),
+            most,
+        )
+
+    def pushes_of_device(self, mac: MacAddress, since: datetime, most: int) -> list[datetime]:
+        """When a device had phones prompted after `since`, newest first, whosever hotspot it was at."""
+        return self._moments(
+            _PUSHED_AT + "mac = ? AND created_at > ? ORDER BY created_at DESC LIMIT ?",
+            mac.text,
+            instant(since),
+            most,
+        )
+
+    def pushes_of_site(self, since: datetime, most: int) -> list[datetime]:
+        """When this box had phones prompted after `since`, newest first, for all tenants."""
+        return self._moments(_PUSHED_AT + "created_at > ? ORDER BY created_at DESC LIMIT ?", instant(since), most)
+
+    def cancels_of_phone(self, phone: Msisdn, since: datetime, most: int) -> list[datetime]:
+        """When prompts sent to a phone after `since` were cancelled there, newest first."""
+        return self._moments(
+            "SELECT changed_at FROM purchases WHERE phone = ? AND created_at > ? AND state = 'failed'"
+            " AND reason = 'cancelled' ORDER BY changed_at DESC LIMIT ?",
+            phone.digits,
+            instant(since),
+            most,
+        )
+
+    def last_debit(self, phone: Msisdn, amount: Money, since: datetime) -> datetime | None:
+        """When M-Pesa last took this amount from a phone, or may have; only for purchases made after `since`.
+
+        Known to be paid: when that was known. Not known, or refused as repeated: when it was asked for.
+        """
+        moments = self._moments(
+            "SELECT max(CASE state WHEN 'paid' THEN changed_at ELSE created_at END) FROM purchases"
+            " WHERE phone = ? AND created_at > ? AND amount_cents = ? AND (state IN ('paid', 'intended', 'prompted',"
+            " 'unknown') OR reason = 'repeated') HAVING count(*) > 0",
+            phone.digits,
+            instant(since),
+            amount.cents,
+        )
+        return moments[0] if moments else None
+
+    def _moments(self, query: str, *parameters: Any) -> list[datetime]:
+        return [read_instant(row[0]) for row in self._sql.execute(query, parameters)]
 
     def _one(self, where: str, *parameters: Any) -> Purchase | None:
         row = self._sql.execute(_SELECT + where, parameters).fetchone()

@@ -33,12 +33,16 @@ CREATE TABLE customers (
   customer_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
   service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
-  phone TEXT NOT NULL,
+  phone TEXT,
   last_mac TEXT,
   total_spent_cents INTEGER NOT NULL DEFAULT 0,
   created_at TEXT NOT NULL,
-  UNIQUE (tenant_id, service, phone)
+  UNIQUE (tenant_id, service, phone),
+  CHECK (phone IS NOT NULL OR last_mac IS NOT NULL)
 ) STRICT;
+CREATE INDEX customers_on_device ON customers (last_mac);
+-- Whoever paid from a number nobody told is known by the device.
+CREATE UNIQUE INDEX customers_by_device ON customers (tenant_id, service, last_mac) WHERE phone IS NULL;
 
 CREATE TABLE purchases (
   purchase_id TEXT PRIMARY KEY,
@@ -51,7 +55,7 @@ CREATE TABLE purchases (
   mac TEXT,
   router_id TEXT,
   language TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('intended', 'prompted', 'unknown', 'failed', 'expired', 'paid')),
+  state TEXT NOT NULL CHECK (state IN ('offered', 'intended', 'prompted', 'unknown', 'failed', 'expired', 'paid')),
   reason TEXT,
   result_description TEXT NOT NULL DEFAULT '',
   account_reference TEXT NOT NULL UNIQUE,
@@ -66,7 +70,9 @@ CREATE TABLE purchases (
 CREATE INDEX purchases_by_device ON purchases (mac, created_at);
 CREATE INDEX purchases_by_phone ON purchases (phone, created_at);
 CREATE INDEX purchases_to_query ON purchases (gateway_id, query_at) WHERE query_at IS NOT NULL;
-CREATE INDEX purchases_open ON purchases (created_at) WHERE state IN ('intended', 'prompted', 'unknown');
+CREATE INDEX purchases_open ON purchases (created_at) WHERE state IN ('offered', 'intended', 'prompted', 'unknown');
+CREATE INDEX purchases_by_time ON purchases (created_at);
+CREATE INDEX purchases_payable ON purchases (gateway_id, amount_cents, created_at);
 
 -- Success sticks; what was asked of the customer is never rewritten.
 CREATE TRIGGER purchases_paid_sticks BEFORE UPDATE OF state ON purchases
@@ -85,7 +91,7 @@ CREATE TABLE payments (
   gateway_id TEXT NOT NULL,
   method TEXT NOT NULL CHECK (method IN ('MPESA', 'CASH', 'BANK_TRANSFER', 'CARD', 'OTHER')),
   amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
-  disposition TEXT NOT NULL CHECK (disposition IN ('grant', 'unmatched')),
+  disposition TEXT NOT NULL CHECK (disposition IN ('grant', 'wallet', 'unmatched', 'refunded', 'merged')),
   mpesa_receipt_number TEXT UNIQUE,
   purchase_id TEXT REFERENCES purchases,
   customer_id TEXT REFERENCES customers,
@@ -93,15 +99,19 @@ CREATE TABLE payments (
   account TEXT NOT NULL,
   description TEXT NOT NULL,
   created_at TEXT NOT NULL,
-  CHECK (disposition <> 'grant' OR (purchase_id IS NOT NULL AND customer_id IS NOT NULL))
+  CHECK (disposition NOT IN ('grant', 'wallet') OR customer_id IS NOT NULL)
 ) STRICT;
 CREATE UNIQUE INDEX payments_settle_once ON payments (purchase_id) WHERE disposition = 'grant';
-CREATE INDEX payments_unmatched ON payments (purchase_id) WHERE disposition = 'unmatched';
+CREATE INDEX payments_by_purchase ON payments (purchase_id) WHERE purchase_id IS NOT NULL;
+CREATE INDEX payments_unmatched ON payments (tenant_id, created_at) WHERE disposition = 'unmatched';
 CREATE INDEX payments_by_time ON payments (tenant_id, created_at);
 CREATE TRIGGER payments_stand BEFORE UPDATE ON payments
 WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.tenant_id <> NEW.tenant_id OR OLD.gateway_id <> NEW.gateway_id
   OR OLD.method <> NEW.method OR OLD.created_at <> NEW.created_at
   OR (OLD.mpesa_receipt_number IS NOT NULL AND OLD.mpesa_receipt_number IS NOT NEW.mpesa_receipt_number)
+  OR (OLD.purchase_id IS NOT NULL AND OLD.purchase_id IS NOT NEW.purchase_id)
+  OR (OLD.phone IS NOT NULL AND OLD.phone IS NOT NEW.phone)
+  OR (OLD.disposition <> NEW.disposition AND OLD.disposition IN ('refunded', 'merged'))
 BEGIN SELECT RAISE(ABORT, 'what was paid is never rewritten'); END;
 CREATE TRIGGER payments_kept BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are kept'); END;
@@ -112,12 +122,14 @@ CREATE TABLE evidence (
   received_at TEXT NOT NULL,
   source TEXT NOT NULL,
   strong INTEGER NOT NULL,
-  purchase_id TEXT NOT NULL REFERENCES purchases,
+  purchase_id TEXT REFERENCES purchases,
+  mpesa_receipt_number TEXT,
   outcome TEXT NOT NULL CHECK (outcome IN ('paid', 'not_paid', 'unknown')),
   verdict TEXT NOT NULL,
   raw BLOB NOT NULL
 ) STRICT;
-CREATE INDEX evidence_by_purchase ON evidence (purchase_id, source);
+CREATE INDEX evidence_by_purchase ON evidence (purchase_id, source) WHERE purchase_id IS NOT NULL;
+CREATE INDEX evidence_by_receipt ON evidence (mpesa_receipt_number, source) WHERE mpesa_receipt_number IS NOT NULL;
 CREATE TRIGGER evidence_stands BEFORE UPDATE ON evidence
 BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
 CREATE TRIGGER evidence_kept BEFORE DELETE ON evidence
@@ -127,7 +139,9 @@ CREATE TABLE grants (
   grant_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
   customer_id TEXT NOT NULL REFERENCES customers,
-  payment_id TEXT NOT NULL UNIQUE REFERENCES payments,
+  funding TEXT NOT NULL CHECK (funding IN ('payment', 'wallet', 'provisional')),
+  payment_id TEXT UNIQUE REFERENCES payments,
+  purchase_id TEXT UNIQUE REFERENCES purchases,
   package_version_id INTEGER NOT NULL REFERENCES package_versions,
   service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
   username TEXT NOT NULL UNIQUE,
@@ -138,7 +152,8 @@ CREATE TABLE grants (
   created_at TEXT NOT NULL,
   started_at TEXT,
   ends_at TEXT,
-  CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL))
+  CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL)),
+  CHECK ((funding = 'payment') = (payment_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
 CREATE INDEX grants_by_end ON grants (ends_at) WHERE state = 'running';
@@ -148,6 +163,77 @@ WHEN OLD.state = 'ended' AND NEW.state <> 'ended'
 BEGIN SELECT RAISE(ABORT, 'an ended grant stays ended'); END;
 CREATE TRIGGER grants_kept BEFORE DELETE ON grants
 BEGIN SELECT RAISE(ABORT, 'grants are kept'); END;
+
+-- Where every shilling is: each row moves an amount from one account to another, so that no balance is kept
+-- anywhere but as the sum of its entries. 'received' gives, the others take.
+CREATE TABLE entries (
+  entry_id INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
+  from_account TEXT NOT NULL CHECK (from_account IN ('received', 'unmatched', 'wallet', 'sold', 'refunded')),
+  from_owner TEXT NOT NULL,
+  to_account TEXT NOT NULL CHECK (to_account IN ('received', 'unmatched', 'wallet', 'sold', 'refunded')),
+  to_owner TEXT NOT NULL,
+  payment_id TEXT REFERENCES payments,
+  grant_id TEXT REFERENCES grants,
+  CHECK (from_account <> to_account),
+  CHECK (payment_id IS NOT NULL OR grant_id IS NOT NULL)
+) STRICT;
+CREATE INDEX entries_of_payment ON entries (payment_id) WHERE payment_id IS NOT NULL;
+CREATE INDEX entries_of_grant ON entries (grant_id) WHERE grant_id IS NOT NULL;
+CREATE INDEX entries_from_wallet ON entries (from_owner) WHERE from_account = 'wallet';
+CREATE INDEX entries_to_wallet ON entries (to_owner) WHERE to_account = 'wallet';
+CREATE TRIGGER entries_stand BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+CREATE TRIGGER entries_kept BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
+
+-- Receipts customers pasted: what is asked for, until the merchant's side knows the money or is known not to.
+CREATE TABLE claims (
+  claim_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  gateway_id TEXT NOT NULL,
+  mpesa_receipt_number TEXT NOT NULL,
+  package_version_id INTEGER REFERENCES package_versions,
+  phone TEXT,
+  mac TEXT,
+  router_id TEXT,
+  language TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('verifying', 'granted', 'given_back', 'credited', 'refused')),
+  reason TEXT,
+  grant_id TEXT REFERENCES grants,
+  provisional_grant_id TEXT REFERENCES grants,
+  customer_id TEXT REFERENCES customers,
+  created_at TEXT NOT NULL,
+  changed_at TEXT NOT NULL,
+  look_at TEXT,
+  looks INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claims_due ON claims (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX claims_open ON claims (mpesa_receipt_number, created_at) WHERE state = 'verifying';
+CREATE INDEX claims_by_device ON claims (mac, created_at);
+CREATE INDEX claims_by_time ON claims (created_at);
+CREATE TRIGGER claims_kept BEFORE DELETE ON claims
+BEGIN SELECT RAISE(ABORT, 'claims are kept'); END;
+
+-- Pictures M-Pesa made for posters: the code in one stays good, so it is asked for once.
+CREATE TABLE posters (
+  gateway_id TEXT NOT NULL,
+  reference TEXT NOT NULL,
+  amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
+  png BLOB NOT NULL,
+  made_at TEXT NOT NULL,
+  PRIMARY KEY (gateway_id, reference, amount_cents)
+) STRICT;
+
+-- What is known of a gateway beside its configuration.
+CREATE TABLE gateway_states (
+  gateway_id TEXT PRIMARY KEY,
+  notice_token TEXT NOT NULL UNIQUE,
+  pull_registered_at TEXT,
+  swept_until TEXT,
+  swept_at TEXT
+) STRICT, WITHOUT ROWID;
 
 -- What routers report by RADIUS accounting. An Acct-Session-Id comes round again after reboots: only among
 -- open sessions does it name one.

@@ -9,14 +9,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from easyisp_edge.errors import UnavailableError
+from easyisp_edge.store.claims import ClaimsTable
 from easyisp_edge.store.clock import ClockTable
 from easyisp_edge.store.customers import CustomersTable
 from easyisp_edge.store.devices import Devices
 from easyisp_edge.store.events import EventsTable
 from easyisp_edge.store.evidence import EvidenceTable
+from easyisp_edge.store.gateway_states import GatewayStatesTable
 from easyisp_edge.store.grants import GrantsTable
+from easyisp_edge.store.ledger import LedgerTable
 from easyisp_edge.store.packages import PackagesTable
 from easyisp_edge.store.payments import PaymentsTable
+from easyisp_edge.store.posters import PostersTable
 from easyisp_edge.store.purchases import PurchasesTable
 from easyisp_edge.store.sessions import SessionsTable
 
@@ -44,9 +48,13 @@ class Tables:
         self.purchases = PurchasesTable(connection)
         self.payments = PaymentsTable(connection)
         self.evidence = EvidenceTable(connection)
+        self.ledger = LedgerTable(connection)
+        self.claims = ClaimsTable(connection)
+        self.gateways = GatewayStatesTable(connection)
         self.grants = GrantsTable(connection, self.packages)
         self.sessions = SessionsTable(connection)
         self.devices = Devices(connection)
+        self.posters = PostersTable(connection)
         self.events = EventsTable(connection, clock)
 
 

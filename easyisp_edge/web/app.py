@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from easyisp_edge.web.claim_api import ClaimApi
+from easyisp_edge.web.claim_pages import ClaimPages
 from easyisp_edge.web.daraja_callbacks import DarajaCallbacks, callback_error
 from easyisp_edge.web.errors import answer_errors
 from easyisp_edge.web.health import Health
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from easyisp_edge.errors import EdgeError
+    from easyisp_edge.services.judgement import Receiver
     from easyisp_edge.services.settlement import SettlementService
     from easyisp_edge.web.portal import Portal
 
@@ -49,13 +52,15 @@ def portal_app(portal: Portal) -> web.Application:
         return api.error(request, status, error) if speaks_json else pages.error(request, status, error)
 
     app = _app(say)
-    app.add_routes(pages.routes() + api.routes() + DarajaCallbacks(portal.settlement).bare_routes())
+    callbacks = DarajaCallbacks(portal.settlement, portal.site.receiver)
+    claims = ClaimPages(portal).routes() + ClaimApi(portal).routes()
+    app.add_routes(pages.routes() + claims + api.routes() + callbacks.bare_routes())
     return app
 
 
-def callbacks_app(settlement: SettlementService) -> web.Application:
+def callbacks_app(settlement: SettlementService, receiver_of: Callable[[str], Receiver | None]) -> web.Application:
     """M-Pesa's door."""
-    callbacks = DarajaCallbacks(settlement)
+    callbacks = DarajaCallbacks(settlement, receiver_of)
     app = _app(callback_error)
     app.add_routes(callbacks.secret_routes() + callbacks.bare_routes())
     return app

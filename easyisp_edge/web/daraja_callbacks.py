@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from easyisp_edge.adapters.daraja.c2b import C2B_CONFIRMED, parse_c2b, validation_answer
 from easyisp_edge.adapters.daraja.messages import parse_stk_callback
 from easyisp_edge.domain.payments import EvidenceSource
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
@@ -16,6 +17,9 @@ from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from easyisp_edge.services.judgement import Receiver
     from easyisp_edge.services.settlement import SettlementService
 
 log = logging.getLogger(__name__)
@@ -29,10 +33,16 @@ class DarajaCallbacks:
     """Handlers of the callback routes."""
 
     settlement: SettlementService
+    receiver_of: Callable[[str], Receiver | None]
 
     def secret_routes(self) -> list[web.RouteDef]:
-        """The address each purchase has for itself. Short, and without words the gateway's rules forbid."""
-        return [web.post("/c/{token}", self.secret)]
+        """The address each purchase has for itself, and each gateway's. Short, without words M-Pesa's rules forbid."""
+        return [
+            web.post("/c/{token}", self.secret),
+            web.post("/n/{token}", self.confirmation),
+            web.post("/v/{token}", self.validation),
+            web.post("/t/{token}", self.nothing),
+        ]
 
     def bare_routes(self) -> list[web.RouteDef]:
         """The address of the old deployment."""
@@ -57,6 +67,36 @@ class DarajaCallbacks:
         if not await self.settlement.take_callback(token, report):
             raise NotFoundError("callback.unknown", "There is nothing at this address.")
         return answer(_ACCEPTED)
+
+    async def confirmation(self, request: web.Request) -> web.Response:
+        """Take notice of a payment to a gateway's short code; answered once it is committed.
+
+        Raises:
+            NotFoundError: No gateway has this secret.
+            InvalidError: The body tells of no payment.
+            UnavailableError: It could not be committed.
+        """
+        receiver, body = self._receiver(request), await read_body(request)
+        await self.settlement.take_records(receiver, [parse_c2b(body).record])
+        return answer(C2B_CONFIRMED)
+
+    async def validation(self, request: web.Request) -> web.Response:
+        """Let every payment through: money that does not fit is sorted out here, and nobody's is turned away."""
+        self._receiver(request)
+        return answer(validation_answer(ok=True))
+
+    async def nothing(self, request: web.Request) -> web.Response:
+        """The address M-Pesa asks for with a list of transactions; nothing is known to come there."""
+        self._receiver(request)
+        return answer(_ACCEPTED)
+
+    def _receiver(self, request: web.Request) -> Receiver:
+        token = request.match_info["token"]
+        state = self.settlement.store.read.gateways.by_notice_token(token) if is_secret(token) else None
+        receiver = None if state is None else self.receiver_of(state.gateway_id)
+        if receiver is None:
+            raise NotFoundError("callback.unknown", "There is nothing at this address.")
+        return receiver
 
     async def bare(self, request: web.Request) -> web.Response:
         """Take a callback without a secret: it is answered as always, and at most makes us ask M-Pesa."""

@@ -7,27 +7,35 @@ import functools
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qsl, quote, urlencode
 
-from jinja2 import DictLoader, Environment, StrictUndefined, TemplateError, nodes
-
+from easyisp_edge.domain.claims import Refusal
+from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
 from easyisp_edge.domain.payments import Reason
 from easyisp_edge.errors import InvalidError
+from easyisp_edge.web.page_values import ClaimStep, Closure, Pasted, Phase
+from easyisp_edge.web.palette import palette
+from easyisp_edge.web.pay_menu import MenuKind
+from easyisp_edge.web.templates import NO_BREAK, load_templates, read_portal_file, tightened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from easyisp_edge.web.page_values import ClaimNews, LoginForm, Offer, PaidShort, Shop, Ways
+    from easyisp_edge.web.pay_menu import PayMenu
     from easyisp_edge.web.texts import Texts
-
-Phase = Literal["prompted", "unknown", "expired", "connecting"]
-Closure = Literal["gateway", "packages"]
 
 # The texts that are chosen while a page is made; those the templates name are found in the templates.
 _TEXTS_CHOSEN = (
     "language.name",
     *(f"waiting.{phase}.{part}" for phase in get_args(Phase) for part in ("title", "text")),
+    *(f"claim.{step}.{part}" for step in get_args(ClaimStep) if step != "refused" for part in ("title", "text")),
+    "claim.verifying.staff",
+    *(f"refused.{reason}.{part}" for reason in Refusal for part in ("title", "text")),
+    *(f"menu.{prefix}{kind}" for prefix in ("", "open_") for kind in get_args(MenuKind)),
+    *(f"menu.{title}" for title in ("title", "late", "rest")),
     *(f"reasons.{reason}.{part}" for reason in (*Reason, "unknown") for part in ("title", "text")),
     *(f"closed.{why}" for why in get_args(Closure)),
     *(f"error.{kind}_{part}" for kind in ("bad", "missing", "busy", "broken") for part in ("title", "text")),
@@ -37,79 +45,9 @@ _TEXTS_CHOSEN = (
 PROMPT_SHOWN_SECONDS = 60
 # Without script the page loads itself anew.
 _REFRESH_WAITING_SECONDS = 4
+_REFRESH_OFFERED_SECONDS = 15  # somebody is reading numbers off it
 _REFRESH_FAILED_SECONDS = 15
 _REFRESH_ONLINE_SECONDS = 60
-
-# The least contrast of text. Source: WCAG 2.2, success criterion 1.4.3.
-_CONTRAST_MIN = 4.5
-_NO_BREAK = "\u00a0"
-_NO_BREAK_HYPHEN = "\u2011"
-_PHONE_SHOWN = re.compile(r"\b(0[0-9]{3}) ([0-9]{3}) ([0-9]{3})\b", re.ASCII)
-_WHITE = (255, 255, 255)
-_BLACK = (0, 0, 0)
-# What links and edges stand on, in light and in dark mode: the least favourable of page and card.
-_LIGHT_GROUND = (243, 245, 247)
-_DARK_GROUND = (27, 34, 41)
-
-_Rgb = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """Whose portal it is.
-
-    Args:
-        title: The shop's name.
-        colour: Its own colour, `#rrggbb`.
-        support_phone: Whom to call, as it is to be read; None for nobody.
-        note: A word of the owner to the customers; None for none.
-    """
-
-    title: str
-    colour: str
-    support_phone: str | None
-    note: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A package as the customer reads it, already in words.
-
-    Args:
-        package_id: Its id.
-        name: Its name.
-        price: Such as `KES 50`.
-        duration: Such as `1 hour`.
-        speed: Such as `5 Mbps`.
-        data: Such as `1 GB`; None for no limit.
-        devices: How many devices may be on at once.
-    """
-
-    package_id: str
-    name: str
-    price: str
-    duration: str
-    speed: str
-    data: str | None
-    devices: int
-
-
-@dataclass(frozen=True, slots=True)
-class LoginForm:
-    """What the router's own login page is sent, so that the browser can log itself in.
-
-    Args:
-        action: Address of the router's login page, from the configuration and never from a request.
-        username: The grant's.
-        password: The grant's.
-        destination: Where the router sends the browser after; browsers hold redirects of a form to the
-            `form_targets` of `Pages.csp` too, so it is best the portal's own address.
-    """
-
-    action: str
-    username: str
-    password: str
-    destination: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +76,13 @@ class Pages:
 
     def __init__(self, folder: Path, texts: Texts) -> None:
         self._texts = texts
-        script = _read(folder / "static" / "portal.js")
+        script = read_portal_file(folder / "static" / "portal.js")
         name = f"portal.{hashlib.sha256(script.encode()).hexdigest()[:8]}.js"
         self.static = {name: (script.encode(), "text/javascript; charset=utf-8")}
         self._script = f"/static/{name}"
-        self._sheet = _tightened(_read(folder / "static" / "portal.css"))
+        self._sheet = tightened(read_portal_file(folder / "static" / "portal.css"))
         self._styles: dict[str, _Style] = {}
-        self._environment = _environment(folder / "templates", texts)
+        self._environment = load_templates(folder / "templates", texts, _TEXTS_CHOSEN)
 
     def csp(self, shop: Shop, form_targets: Sequence[str] = ()) -> str:
         """The Content-Security-Policy for the pages of that shop.
@@ -180,10 +118,12 @@ class Pages:
         offers: Sequence[Offer],
         device: str,
         notice: str | None = None,
+        credit: str | None = None,
         here: str | None = None,
     ) -> bytes:
-        """The packages on offer; `notice` is said above them, in the page's language."""
-        return self._render("choose", language, shop, here or f"/?d={device}", device, offers=offers, notice=notice)
+        """The packages on offer; above them what the customer has in the wallet, and, as it is, `notice`."""
+        at = here or f"/?d={device}"
+        return self._render("choose", language, shop, at, device, offers=offers, notice=notice, credit=credit)
 
     def phone(
         self,
@@ -193,14 +133,16 @@ class Pages:
         offer: Offer,
         device: str,
         key: str,
+        ways: Ways,
         phone: str = "",
         error: str | None = None,
         here: str | None = None,
     ) -> bytes:
         """The question for the phone number.
 
-        The form posts `package`, `d`, `lang`, `key` and `phone` to `/buy`. `phone` and `error` are what was
-        typed before and what was wrong with it, in the page's language.
+        The form posts `package`, `d`, `lang`, `key` and `phone` to `/buy`, and `prompt=no` to pay from the menu;
+        that for the credit posts the same without a phone to `/credit`. `phone` and `error` are what was typed
+        before and what was wrong with it, in the page's language.
         """
         return self._render(
             "phone",
@@ -210,6 +152,7 @@ class Pages:
             device,
             offer=offer,
             key=key,
+            ways=ways,
             phone=phone,
             error=error,
         )
@@ -224,11 +167,15 @@ class Pages:
         phone_masked: str,
         seconds_waited: float,
         poll_url: str,
+        menu: PayMenu | None = None,
         login_form: LoginForm | None = None,
         device: str = "",
         here: str | None = None,
     ) -> bytes:
-        """What is being waited for: the PIN, news of a lost push, late news, or the router."""
+        """What is being waited for: the PIN, news of a lost push, late news, or the router.
+
+        Until the money is in, `menu` is the other way to pay.
+        """
         said = functools.partial(self._texts.get, language)
         left = max(0, PROMPT_SHOWN_SECONDS - int(seconds_waited)) if phase == "prompted" else 0
         return self._render(
@@ -241,11 +188,41 @@ class Pages:
             phase=phase,
             step=phase,
             title=said(f"waiting.{phase}.title"),
-            text=said(f"waiting.{phase}.text", phone=phone_masked.replace(" ", _NO_BREAK)),
+            text=said(f"waiting.{phase}.text", phone=phone_masked.replace(" ", NO_BREAK)),
             poll_url=poll_url,
+            menu=menu,
+            menu_title=said("menu.late" if phase == "expired" else "menu.title"),
+            menu_number=self._number_called(language, menu),
             login_form=login_form,
             refresh_seconds=_REFRESH_WAITING_SECONDS,
             **self._countdown(language, left),
+        )
+
+    def offered(
+        self,
+        *,
+        language: str,
+        shop: Shop,
+        offer: Offer,
+        menu: PayMenu | None,
+        poll_url: str,
+        device: str = "",
+        here: str | None = None,
+    ) -> bytes:
+        """How to pay from the M-Pesa menu, step by step; None where the gateway is no longer there to be paid."""
+        return self._render(
+            "offered",
+            language,
+            shop,
+            here or f"/?d={device}",
+            device,
+            offer=offer,
+            step="offered",
+            menu=menu,
+            menu_number=self._number_called(language, menu),
+            first="" if menu is None else self._texts.get(language, f"menu.open_{menu.kind}"),
+            poll_url=poll_url,
+            refresh_seconds=_REFRESH_OFFERED_SECONDS,
         )
 
     def online(
@@ -286,6 +263,7 @@ class Pages:
         reason: Reason | None,
         device: str,
         poll_url: str,
+        short: PaidShort | None = None,
         here: str | None = None,
     ) -> bytes:
         """Why the payment did not come about and what to do next; None is for reasons nobody told."""
@@ -300,9 +278,77 @@ class Pages:
             step="failed",
             title=self._texts.get(language, f"{key}.title"),
             text=self._texts.get(language, f"{key}.text"),
-            again=reason is not Reason.WRONG_AMOUNT,  # then the money is here: a second payment helps nobody
+            # Where the money is here, a second payment of the whole helps nobody.
+            again=reason not in {Reason.WRONG_AMOUNT, Reason.PAID_SHORT},
+            short=short,
+            menu=None if short is None else short.menu,
+            menu_title=self._texts.get(language, "menu.rest"),
+            menu_number=self._number_called(language, None if short is None else short.menu),
             poll_url=poll_url,
             refresh_seconds=_REFRESH_FAILED_SECONDS,
+        )
+
+    def paid(
+        self,
+        *,
+        language: str,
+        shop: Shop,
+        device: str,
+        key: str,
+        needs_phone: bool,
+        package_id: str | None = None,
+        pasted: Pasted | None = None,
+        here: str | None = None,
+    ) -> bytes:
+        """The question for the receipt of what is paid already.
+
+        The form posts `text`, `phone`, `package`, `d`, `lang` and `key` to `/paid`; a phone must be told where the
+        device is not known.
+        """
+        return self._render(
+            "paid",
+            language,
+            shop,
+            here or _paid_link(package_id, device),
+            device,
+            key=key,
+            needs_phone=needs_phone,
+            package_id=package_id,
+            pasted=pasted or Pasted(),
+            text_length_max=PASTED_LENGTH_MAX,
+        )
+
+    def claim(
+        self,
+        *,
+        language: str,
+        shop: Shop,
+        news: ClaimNews,
+        offer: Offer | None,
+        device: str,
+        poll_url: str,
+        login_form: LoginForm | None = None,
+        here: str | None = None,
+    ) -> bytes:
+        """What came of a claim, or that it is still looked for; `offer` is what is wanted for it."""
+        looking = news.step in {"verifying", "provisional"}
+        title, text = self._claim_words(language, news)
+        return self._render(
+            "claim",
+            language,
+            shop,
+            here or f"/?d={device}",
+            device,
+            offer=offer,
+            news=news,
+            looking=looking,
+            step=news.step,
+            title=title,
+            text=text,
+            login_form=login_form,
+            poll_url=poll_url if looking else None,
+            refresh_seconds=_REFRESH_WAITING_SECONDS if looking else 0,
+            **self._countdown(language, news.seconds_left),
         )
 
     def closed(self, *, language: str, shop: Shop, why: Closure, device: str = "", here: str | None = None) -> bytes:
@@ -352,10 +398,22 @@ class Pages:
             "start": start,
             "more": f"/?more=1&d={quote(device, safe='')}&lang={spoken}",
             "buy": lambda offer: f"{_buy_link(offer, device)}&lang={spoken}",
+            "paid": lambda offer: f"{_paid_link(offer and offer.package_id, device)}&lang={spoken}",
             "poll_url": None,
             "refresh_seconds": 0,
         }
         return self._environment.get_template(f"{template}.html").render(page | values).encode()
+
+    def _number_called(self, language: str, menu: PayMenu | None) -> str:
+        return "" if menu is None else self._texts.get(language, f"menu.{menu.kind}")
+
+    def _claim_words(self, language: str, news: ClaimNews) -> tuple[str, str]:
+        key = f"refused.{news.reason}" if news.step == "refused" else f"claim.{news.step}"
+        text = "staff" if news.step == "verifying" and not news.watched else "text"
+        return (
+            self._texts.get(language, f"{key}.title"),
+            self._texts.get(language, f"{key}.{text}", amount=news.credit.replace(" ", NO_BREAK)),
+        )
 
     def _others(self, language: str, here: str) -> list[dict[str, str]]:
         return [
@@ -373,65 +431,19 @@ class Pages:
 
     def _style(self, colour: str) -> _Style:
         if colour not in self._styles:
-            sheet = _palette(colour) + self._sheet
+            sheet = palette(colour) + self._sheet
             digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
             self._styles[colour] = _Style(sheet, f"'sha256-{digest}'")
         return self._styles[colour]
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidError("portal.unreadable", f"{path} cannot be read: {error}") from error
-
-
-def _environment(folder: Path, texts: Texts) -> Environment:
-    sources = {path.name: _unindented(_read(path)) for path in sorted(folder.glob("*.html"))}
-    environment = Environment(loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["unbroken"] = _unbroken
-    for key in _TEXTS_CHOSEN:
-        if not texts.has(key):
-            raise InvalidError("portal.text", f"There is no text {key}.")
-    for name, source in sources.items():
-        try:
-            _check_texts(name, environment.parse(source), texts)
-            environment.get_template(name)
-        except TemplateError as error:
-            raise InvalidError("portal.template", f"{name}: {error}") from error
-    return environment
-
-
-def _check_texts(name: str, template: nodes.Template, texts: Texts) -> None:
-    for key, given in _texts_used(template):
-        if not texts.has(key) or texts.placeholders(key) != given:
-            raise InvalidError("portal.template", f"{name}: there is no text {key} that takes {sorted(given)}.")
-
-
-def _texts_used(template: nodes.Template) -> Iterator[tuple[str, frozenset[str]]]:
-    for call in template.find_all(nodes.Call):
-        if isinstance(call.node, nodes.Name) and call.node.name == "t":
-            yield call.args[0].as_const(), frozenset(value.key for value in call.kwargs)
-
-
-def _unbroken(text: str) -> str:
-    """The text with `M-Pesa` and phone numbers each kept on one line; small screens break lines often."""
-    text = text.replace("M-Pesa", f"M{_NO_BREAK_HYPHEN}Pesa")
-    return _PHONE_SHOWN.sub(rf"\1{_NO_BREAK}\2{_NO_BREAK}\3", text)
-
-
-def _unindented(source: str) -> str:
-    return re.sub(r"\n\s+", "\n", source)
-
-
-def _tightened(sheet: str) -> str:
-    bare = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
-    bare = re.sub(r"\s+", " ", bare)
-    return re.sub(r" ?([{};,]) ?", r"\1", bare).replace(": ", ":").replace(";}", "}").strip()
-
-
 def _buy_link(offer: Offer, device: str) -> str:
     return f"/buy?package={quote(offer.package_id, safe='')}&d={quote(device, safe='')}"
+
+
+def _paid_link(package_id: str | None, device: str) -> str:
+    package = "" if package_id is None else f"package={quote(package_id, safe='')}&"
+    return f"/paid?{package}d={quote(device, safe='')}"
 
 
 def _spoken(here: str, language: str) -> str:
@@ -451,49 +463,3 @@ def _origin(address: str) -> str:
 
 def _error_kind(status: int) -> str:
     return {404: "missing", 429: "busy"}.get(status, "bad" if status < 500 else "broken")  # noqa: PLR2004
-
-
-def _palette(colour: str) -> str:
-    """The owner's colour as custom properties, with a text colour on it and two of it that can be read."""
-    found = re.fullmatch(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", colour, re.ASCII | re.IGNORECASE)
-    if found is None:
-        raise InvalidError("portal.colour", f"{colour!r:.40} is no colour such as #0b7a3b.", field="colour")
-    accent = (int(found[1], 16), int(found[2], 16), int(found[3], 16))
-    on_accent = max(_WHITE, _BLACK, key=lambda text: _contrast(text, accent))
-    light = _readable(accent, _LIGHT_GROUND, _BLACK)
-    dark = _readable(accent, _DARK_GROUND, _WHITE)
-    return (
-        f":root{{--accent:{_hex(accent)};--on-accent:{_hex(on_accent)};--edge:{light};--link:{light}}}"
-        f"@media (prefers-color-scheme:dark){{:root{{--edge:{dark};--link:{dark}}}}}"
-    )
-
-
-def _readable(colour: _Rgb, ground: _Rgb, towards: _Rgb) -> str:
-    """The nearest mix of `colour` with `towards` that can be read on `ground`."""
-    mixes = (_mixed(colour, towards, percent) for percent in range(0, 101, 2))
-    return _hex(next(mix for mix in mixes if _contrast(mix, ground) >= _CONTRAST_MIN))
-
-
-def _mixed(colour: _Rgb, other: _Rgb, percent: int) -> _Rgb:
-    red, green, blue = (round(a + (b - a) * percent / 100) for a, b in zip(colour, other, strict=True))
-    return red, green, blue
-
-
-def _contrast(one: _Rgb, other: _Rgb) -> float:
-    """Source: WCAG 2.2, contrast ratio."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: _Rgb) -> float:
-    """Source: WCAG 2.2, relative luminance."""
-    red, green, blue = (_linear(part / 255) for part in colour)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(part: float) -> float:
-    return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
-
-
-def _hex(colour: _Rgb) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.web.pages import Offer, Shop
+from easyisp_edge.domain.payments import Disposition, Reason
+from easyisp_edge.domain.values import Money
+from easyisp_edge.web.page_values import Offer, PaidShort, Shop
+from easyisp_edge.web.pay_menu import pay_menu
 from easyisp_edge.web.visits import visit_of
 
 if TYPE_CHECKING:
@@ -14,22 +17,27 @@ if TYPE_CHECKING:
 
     from easyisp_edge.config import Tenant
     from easyisp_edge.domain.packages import Package
+    from easyisp_edge.domain.purchases import Purchase
     from easyisp_edge.domain.values import RateLimit
     from easyisp_edge.errors import EdgeError
     from easyisp_edge.machine import Clock
     from easyisp_edge.services.access import AccessService
+    from easyisp_edge.services.claims import ClaimService
     from easyisp_edge.services.identifiers import Identifiers
     from easyisp_edge.services.purchase import PurchaseService
     from easyisp_edge.services.settlement import SettlementService
     from easyisp_edge.services.shelf import Shelf
     from easyisp_edge.services.site import Site
     from easyisp_edge.services.standing import StandingService
+    from easyisp_edge.services.wallets import WalletService
     from easyisp_edge.store.store import Store
     from easyisp_edge.web.pages import Pages
+    from easyisp_edge.web.pay_menu import PayMenu
     from easyisp_edge.web.texts import Texts
     from easyisp_edge.web.visits import Visit
 
 _KBPS_PER_MBPS = 1000
+_CENTS_PER_SHILLING = 100
 # A kilobyte each: a page and its polls, from more devices than a site has.
 VISITS_KNOWN_MAX = 2048
 
@@ -70,6 +78,8 @@ class Portal:
         shelf: What is on sale.
         purchases: Starts purchases.
         settlement: Takes callbacks.
+        claims: Takes receipts customers paste.
+        wallets: Reads and spends customers' credit.
         access: Who may be online.
         standing: Where a customer stands.
         pages: The pages.
@@ -84,6 +94,8 @@ class Portal:
     shelf: Shelf
     purchases: PurchaseService
     settlement: SettlementService
+    claims: ClaimService
+    wallets: WalletService
     access: AccessService
     standing: StandingService
     pages: Pages
@@ -133,6 +145,31 @@ class Portal:
             data=None if package.data_limit is None else str(package.data_limit),
             devices=package.devices_max,
         )
+
+    def menu_of(self, purchase: Purchase) -> PayMenu | None:
+        """How a purchase is paid from the M-Pesa menu; None where it cannot be."""
+        gateway = self.site.gateway(purchase.gateway_id)
+        return None if gateway is None else pay_menu(gateway, purchase.account_reference, purchase.amount)
+
+    def paid_short(self, purchase: Purchase) -> PaidShort | None:
+        """What came in for a purchase that was paid less than its price; None for all others."""
+        if purchase.reason is not Reason.PAID_SHORT:
+            return None
+        payments = self.store.read.payments.of_purchase(purchase.purchase_id)
+        credited = [payment for payment in payments if payment.disposition is Disposition.WALLET]
+        paid = Money(sum(payment.amount.cents for payment in credited))
+        customer_id = next((payment.customer_id for payment in credited), None)
+        return PaidShort(str(paid), str(purchase.amount), self._menu_for_rest(purchase, customer_id))
+
+    def _menu_for_rest(self, purchase: Purchase, customer_id: str | None) -> PayMenu | None:
+        """How to pay what the wallet lacks: only by pay code is money of another amount known to be for a purchase."""
+        menu = self.menu_of(purchase)
+        if menu is None or menu.account != purchase.account_reference or customer_id is None:
+            return None
+        lacking = purchase.amount.cents - self.wallets.credit_of(customer_id).cents
+        if lacking <= 0:
+            return None
+        return menu._replace(amount=Money.shillings(-(-lacking // _CENTS_PER_SHILLING)))
 
     def say(self, error: EdgeError, language: str) -> str:
         """An error in the customer's language; in English where it has not been translated."""

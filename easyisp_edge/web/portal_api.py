@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -17,8 +18,8 @@ from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.purchase import Order
 from easyisp_edge.services.standing import STEP_OF_STATE, Step
-from easyisp_edge.web.portal import Portal, speed_of_contract
-from easyisp_edge.web.requests import needed_text, read_object, text_of
+from easyisp_edge.web.portal import speed_of_contract
+from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
 from easyisp_edge.web.visits import router_of_nas, tenant_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Package
     from easyisp_edge.domain.payments import Reason
     from easyisp_edge.domain.purchases import Purchase
+    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.web.portal import Portal
 
 # The hotspot's own pages, on the router's address, call this too. There are no cookies to protect.
 _HEADERS = CIMultiDict(
@@ -43,6 +46,7 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "600",
 }
 _STATUS = {
+    PurchaseState.OFFERED: "pending",
     PurchaseState.INTENDED: "pending",
     PurchaseState.PROMPTED: "pending",
     PurchaseState.UNKNOWN: "pending",
@@ -52,7 +56,7 @@ _STATUS = {
 }
 _SHORTCODE_SHOWN = 2
 # What our own words for a field are called in the JSON.
-_FIELD_NAMES = {"mac": "macAddress", "key": "purchaseId"}
+_FIELD_NAMES = {"mac": "macAddress", "key": "purchaseId", "message": "smsText"}
 
 
 def answer(content: dict[str, Any], status: int = 200) -> web.Response:
@@ -102,7 +106,7 @@ class PortalApi:
         made, key = self.portal.ready_made.bodies, ("packages", visit.tenant.id, router_id or "", language)
         if key not in made:
             offers = self.portal.shelf.offers(visit.tenant.id, router_id)
-            made[key] = [_json({"packages": [self._package(package, language) for package in offers]})]
+            made[key] = [_json({"packages": [package_as_json(self.portal, package, language) for package in offers]})]
         return web.Response(body=made[key][0], headers=_HEADERS)
 
     async def tenant(self, request: web.Request) -> web.Response:
@@ -140,8 +144,9 @@ class PortalApi:
         if gateway is None:
             message = "No M-Pesa gateway is configured for this hotspot."
             return answer({"configured": False, "valid": False, "configType": None, "errors": [message], "details": {}})
-        public_url = self.portal.site.config.edge.callbacks.public_url
-        errors = [] if public_url else ["callbacks.public_url is missing: M-Pesa must be told where to call back."]
+        errors = []
+        if gateway.has_api and not self.portal.site.callback_base:
+            errors = ["callbacks.public_url is missing: M-Pesa must be told where to call back."]
         return answer(
             {
                 "configured": True,
@@ -153,7 +158,10 @@ class PortalApi:
         )
 
     async def mpesa_initiate(self, request: web.Request) -> web.Response:
-        """Start a purchase and prompt the phone; `checkoutRequestId` is our own id of it, for `status`."""
+        """Start a purchase and prompt the phone; `checkoutRequestId` is our own id of it, for `status`.
+
+        With `prompt` false nobody is prompted: the customer pays from the M-Pesa menu, as `menu` says.
+        """
         body, config = await read_object(request), self.portal.site.config
         router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), request.remote)
         tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
@@ -168,7 +176,8 @@ class PortalApi:
                 mac=None if mac is None else MacAddress.parse(mac),
                 router_id=None if router is None else router.id,
                 language=language,
-            )
+            ),
+            prompt=flag_of(body, "prompt", default=True),
         )
         return answer(self._started(purchase, language))
 
@@ -183,7 +192,10 @@ class PortalApi:
         if state is PurchaseState.PAID:
             return answer(content | self._completed(purchase_id, language))
         content["step"] = STEP_OF_STATE[state]
-        return answer(content | self._why(reason, language) if state is PurchaseState.FAILED else content)
+        if state is not PurchaseState.FAILED:
+            return answer(content)
+        purchase = self.portal.store.read.purchases.by_id(purchase_id)
+        return answer(content | self._why(reason, purchase, language))
 
     def _tenant(self, request: web.Request) -> Tenant:
         config, query = self.portal.site.config, request.query
@@ -194,15 +206,60 @@ class PortalApi:
     def _gateway(self, tenant: Tenant) -> Gateway | None:
         return self.portal.site.config.gateway_for(tenant.id, Service.HOTSPOT)
 
-    def _package(self, package: Package, language: str) -> dict[str, Any]:
-        made = self.portal.ready_made.packages
-        if (package, language) not in made:
-            made[package, language] = self._make_package(package, language)
-        return made[package, language]
+    def _started(self, purchase: Purchase, language: str) -> dict[str, Any]:
+        failed = purchase.state is PurchaseState.FAILED
+        content: dict[str, Any] = {
+            "success": not failed,
+            "checkoutRequestId": purchase.purchase_id,
+            "status": _STATUS[purchase.state],
+        }
+        if failed:
+            return content | self._why(purchase.reason, purchase, language)
+        if purchase.state is PurchaseState.PAID:  # the callback was here before the answer to the push
+            return content | self._completed(purchase.purchase_id, language)
+        step = STEP_OF_STATE[purchase.state]
+        values = {"phone": purchase.phone.masked, "price": purchase.amount}
+        message = self.portal.texts.get(language, f"waiting.{step}.text", **values)
+        return content | {"message": message} | self._menu(purchase)
 
-    def _make_package(self, package: Package, language: str) -> dict[str, Any]:
-        offer = self.portal.offer(package, language)
-        return {
+    def _menu(self, purchase: Purchase | None) -> dict[str, Any]:
+        menu = None if purchase is None else self.portal.menu_of(purchase)
+        return {} if menu is None else {"menu": menu.as_json()}
+
+    def _why(self, reason: Reason | None, purchase: Purchase | None, language: str) -> dict[str, Any]:
+        key, say = f"reasons.{reason or 'unknown'}", partial(self.portal.texts.get, language)
+        text, short = say(f"{key}.text"), None if purchase is None else self.portal.paid_short(purchase)
+        if short is not None:
+            text = say("short.text", paid=short.paid, price=short.price)
+        content = {"code": reason, "message": f"{say(f'{key}.title')}. {text}"}
+        return content if short is None or short.menu is None else content | {"menu": short.menu.as_json()}
+
+    def _completed(self, purchase_id: str, language: str) -> dict[str, Any]:
+        return bought(self.portal, self.portal.standing.of_paid(purchase_id), language)
+
+
+def bought(portal: Portal, standing: Standing, language: str) -> dict[str, Any]:
+    """What was bought, and the login for it."""
+    admission = standing.admission
+    if admission is None:  # paid and granted in one transaction
+        raise LookupError("nothing was bought")
+    return {
+        "step": standing.step,
+        "username": admission.username,
+        "password": admission.password,
+        "package": package_as_json(portal, admission.package, language),
+        "secondsLeft": standing.seconds_left,
+        "expiresAt": portal.standing.ends_at(standing).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "transactionCode": standing.mpesa_receipt_number,
+    }
+
+
+def package_as_json(portal: Portal, package: Package, language: str) -> dict[str, Any]:
+    """A package in the contract's words."""
+    made = portal.ready_made.packages
+    if (package, language) not in made:
+        offer = portal.offer(package, language)
+        made[package, language] = {
             "id": package.package_id,
             "name": package.name,
             "price": package.price.as_json(),
@@ -212,40 +269,7 @@ class PortalApi:
             "data": offer.data,
             "devices": package.devices_max,
         }
-
-    def _started(self, purchase: Purchase, language: str) -> dict[str, Any]:
-        failed = purchase.state is PurchaseState.FAILED
-        content: dict[str, Any] = {
-            "success": not failed,
-            "checkoutRequestId": purchase.purchase_id,
-            "status": _STATUS[purchase.state],
-        }
-        if failed:
-            return content | self._why(purchase.reason, language)
-        phase = "unknown" if purchase.state is PurchaseState.UNKNOWN else "prompted"
-        return content | {
-            "message": self.portal.texts.get(language, f"waiting.{phase}.text", phone=purchase.phone.masked)
-        }
-
-    def _why(self, reason: Reason | None, language: str) -> dict[str, Any]:
-        key = f"reasons.{reason or 'unknown'}"
-        title, text = self.portal.texts.get(language, f"{key}.title"), self.portal.texts.get(language, f"{key}.text")
-        return {"code": reason, "message": f"{title}. {text}"}
-
-    def _completed(self, purchase_id: str, language: str) -> dict[str, Any]:
-        standing = self.portal.standing.of_paid(purchase_id)
-        if standing.admission is None:  # paid and granted in one transaction
-            raise LookupError(purchase_id)
-        admission = standing.admission
-        return {
-            "step": standing.step,
-            "username": admission.username,
-            "password": admission.password,
-            "package": self._package(admission.package, language),
-            "secondsLeft": standing.seconds_left,
-            "expiresAt": self.portal.standing.ends_at(standing).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "transactionCode": standing.mpesa_receipt_number,
-        }
+    return made[package, language]
 
 
 def _details(gateway: Gateway) -> dict[str, Any]:

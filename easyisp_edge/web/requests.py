@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BODY_OCTETS_MAX = 16 * 1024
 _DEPTH_MAX = 16
 _NUMBER_DIGITS_MAX = 18
+_HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -110,6 +111,32 @@ def needed_text(fields: Mapping[str, Any], name: str, *, most: int) -> str:
     if not text:
         raise InvalidError("request.invalid", f"The field {name} is missing.", field=name)
     return text
+
+
+def pasted_of(fields: Mapping[str, Any], name: str, *, least: int, most: int) -> str:
+    """A text a customer pasted: it may run over several lines.
+
+    Raises:
+        InvalidError: It is missing, no text, or not that long.
+    """
+    value = fields.get(name)
+    if not isinstance(value, str) or not least <= len(value.strip()) <= most or _HALF_A_PAIR.search(value):
+        raise InvalidError(
+            "request.invalid", f"The field {name} must be text of {least} to {most} characters.", field=name
+        )
+    return value.strip()
+
+
+def flag_of(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    """A field that says yes or no.
+
+    Raises:
+        InvalidError: It says something else.
+    """
+    value = fields.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidError("request.invalid", f"The field {name} must be true or false.", field=name)
+    return value
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

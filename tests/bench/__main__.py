@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import callback, footprint, portal, purchase, radius, store
+from tests.bench import callback, footprint, portal, purchase, radius, store, waiting
 from tests.bench.books import Past
 from tests.bench.measures import number, percentile, table
 from tests.bench.processes import CORES, LOAD_CORE, SERVER_CORE
@@ -37,21 +37,24 @@ BENCHMARKS: dict[str, Callable[[Path, Sizes, Past], Iterator[Measure]]] = {
     "radius": radius.run,
     "footprint": footprint.run,
     "store": store.run,
+    "waiting": waiting.run,
 }
+# These take minutes, of waiting mostly: they are run by name only.
+_LONG = frozenset({"waiting"})
 _SYNCS = 50
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run those named, or all."""
     parser = argparse.ArgumentParser(prog="tests.bench", description="Benchmarks beside bare references.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all without any")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=_names_in_words())
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     parser.add_argument("--quick", action="store_true", help="so little that the figures mean nothing")
     args = parser.parse_args(arguments)
     unknown = set(args.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
-    names, sizes = args.names or list(BENCHMARKS), QUICK if args.quick else WHOLE
+    names, sizes = args.names or [name for name in BENCHMARKS if name not in _LONG], QUICK if args.quick else WHOLE
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
         found = _run(names, Path(folder), sizes)
         if args.json:
@@ -64,6 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in table(measures):
                 _say(line)
     return 0
+
+
+def _names_in_words() -> str:
+    return f"of {', '.join(BENCHMARKS)}; all without any, but for {', '.join(sorted(_LONG))}"
 
 
 def _run(names: Iterable[str], folder: Path, sizes: Sizes) -> Iterator[tuple[str, list[Measure]]]:

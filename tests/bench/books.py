@@ -15,8 +15,8 @@ from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.payments import EvidenceSource
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.values import MacAddress, Msisdn
-from easyisp_edge.services.identifiers import ACCOUNT_REFERENCE_LENGTH, Identifiers
-from easyisp_edge.services.settlement import settle
+from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.judgement import Judge
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Store, Tables, running
 from easyisp_edge.system import SystemRandomness, SystemTime
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 500
 _STARTED_AGO = timedelta(hours=1)
+# Longer than pay codes are: among very many nobody looks whether one is free.
+_REFERENCE_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Books:
             state=PurchaseState.PROMPTED,
             reason=None,
             result_description="",
-            account_reference=self._identifiers.readable(ACCOUNT_REFERENCE_LENGTH),
+            account_reference=self._identifiers.readable(_REFERENCE_LENGTH),
             checkout_request_id=f"ws_CO_{drawn}",
             merchant_request_id=f"29115-{drawn[:12]}",
             created_at=now,
@@ -157,7 +159,7 @@ class Books:
     def _grant(self, tx: Tables, clock: Clock, version: PackageVersion, state: GrantState) -> Granted:
         purchase, prompted = self._prompt(tx, clock, version)
         report = parse_stk_callback(prompted.callback, EvidenceSource.STK_CALLBACK)
-        settle(tx, purchase.purchase_id, report, now=clock.now(), identifiers=self._identifiers)
+        Judge(tx, clock.now(), self._identifiers).settle(purchase.purchase_id, report)
         grant = _grant_of(tx, purchase.purchase_id)
         if state is GrantState.RUNNING:
             tx.grants.update(grant.started(clock.now() - _STARTED_AGO))
@@ -189,8 +191,7 @@ def paid_callback(purchase: Purchase, receipt: str) -> bytes:
 
 
 def _grant_of(tx: Tables, purchase_id: str) -> Grant:
-    payment = tx.payments.settling(purchase_id)
-    grant = None if payment is None else tx.grants.by_payment(payment.payment_id)
+    grant = tx.grants.by_purchase(purchase_id)
     if grant is None:
         raise LookupError(purchase_id)
     return grant

@@ -34,6 +34,10 @@ auth_port = {radius_auth}
 acct_port = {radius_acct}
 [store]
 path = "{folder}/edge.sqlite"
+[control]
+path = "{folder}/control.sock"
+[limits]
+pushes_per_site_minute = 10000
 """
 
 _PACKAGES = """[[package]]

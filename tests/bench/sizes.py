@@ -20,6 +20,9 @@ class Sizes:
         starts: Of the daemon, to time.
         settle_seconds: How long it is left alone before its memory is looked at.
         idle_seconds: How long it is watched while there is nothing to do.
+        customers: Who wait for what they paid at the same time.
+        waiting_seconds: How long they are waited for at most.
+        queries_per_minute: Which M-Pesa answers then.
     """
 
     rounds: int
@@ -32,6 +35,9 @@ class Sizes:
     starts: int
     settle_seconds: float
     idle_seconds: float
+    customers: int
+    waiting_seconds: float
+    queries_per_minute: int
 
 
 WHOLE = Sizes(
@@ -45,6 +51,9 @@ WHOLE = Sizes(
     starts=5,
     settle_seconds=1.0,
     idle_seconds=12.0,  # two whole rounds of a router, at the round time of the site
+    customers=40,
+    waiting_seconds=600.0,
+    queries_per_minute=5,
 )
 QUICK = Sizes(
     rounds=1,
@@ -57,4 +66,7 @@ QUICK = Sizes(
     starts=1,
     settle_seconds=0.05,
     idle_seconds=0.2,
+    customers=3,
+    waiting_seconds=40.0,
+    queries_per_minute=60,
 )

@@ -1,25 +1,32 @@
-"""Examples to write into a store: a package, a purchase, the payment for it, the grant it bought."""
+"""Examples to write into a store: a package, a purchase, the payment for it, the grant it bought.
+
+Books that are opened or made here are held against all rules that must hold of any books when they are closed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.domain.grants import Grant, GrantState
+from easyisp_edge.domain.claims import Claim, ClaimState
+from easyisp_edge.domain.grants import Funding, Grant, GrantState
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn, RateLimit
 from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.judgement import Judge, Receiver
 from easyisp_edge.store import migrations
+from easyisp_edge.store.checks import broken_rules
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Store, Tables, running
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import START, ManualTime, SeededRandomness
-from tests.fakes.gateway import CHECKOUT, MERCHANT, PAYER, RECEIPT
+from tests.fakes.gateway import CHECKOUT, MERCHANT, PAYER, RECEIPT, callback_paid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +37,9 @@ PURCHASE_ID, OTHER_PURCHASE_ID = "a" * 32, "b" * 32
 MAC, OTHER_MAC = MacAddress("AA:BB:CC:00:00:01"), MacAddress("AA:BB:CC:00:00:02")
 OTHER_PHONE = Msisdn("254722000111")
 TOKEN = "c" * 32
+RECEIVER = Receiver(TENANT, GATEWAY)
+PAY_CODE = "ABCDEFP"
+OTHER_PAY_CODE = "HJKMNPA"
 
 HOUR = Package(
     tenant_id=TENANT,
@@ -59,7 +69,7 @@ _PURCHASE = Purchase(
     state=PurchaseState.INTENDED,
     reason=None,
     result_description="",
-    account_reference="REFAAAAAAA",
+    account_reference=PAY_CODE,
     checkout_request_id=None,
     merchant_request_id=None,
     created_at=START,
@@ -79,7 +89,7 @@ _PAYMENT = Payment(
     purchase_id=PURCHASE_ID,
     customer_id="customer-1",
     phone=PAYER,
-    account="REFAAAAAAA",
+    account=PAY_CODE,
     description="1 hour",
     created_at=START,
 )
@@ -88,7 +98,9 @@ _GRANT = Grant(
     grant_id="grant-1",
     tenant_id=TENANT,
     customer_id="customer-1",
+    funding=Funding.PAYMENT,
     payment_id="payment-1",
+    purchase_id=PURCHASE_ID,
     package_version_id=1,
     service=Service.HOTSPOT,
     username="USERAAAAAA",
@@ -100,6 +112,32 @@ _GRANT = Grant(
     started_at=None,
     ends_at=None,
 )
+
+_CLAIM = Claim(
+    claim_id="d" * 32,
+    tenant_id=TENANT,
+    gateway_id=GATEWAY,
+    mpesa_receipt_number=RECEIPT,
+    package_version_id=None,
+    phone=None,
+    mac=MAC,
+    router_id=ROUTER,
+    language="en",
+    state=ClaimState.VERIFYING,
+    reason=None,
+    grant_id=None,
+    provisional_grant_id=None,
+    customer_id=None,
+    created_at=START,
+    changed_at=START,
+    look_at=START + timedelta(seconds=20),
+    looks=0,
+)
+
+
+def a_claim(**changes: Any) -> Claim:
+    """A receipt just pasted on the device of the purchase, but for the changes."""
+    return replace(_CLAIM, **changes)
 
 
 def a_purchase(**changes: Any) -> Purchase:
@@ -147,41 +185,63 @@ def add_customer(tx: Tables, customer_id: str = "customer-1", phone: Msisdn = PA
     )
 
 
+@dataclass(frozen=True)
+class KnownIdentifiers(Identifiers):
+    """Identifiers that a test names beforehand.
+
+    Args:
+        ids: Given one after the other.
+        codes: The same, for user names and passwords.
+    """
+
+    ids: deque[str] = field(default_factory=deque)
+    codes: deque[str] = field(default_factory=deque)
+
+    def ordered(self, now: datetime) -> str:
+        return self.ids.popleft()
+
+    def readable(self, length: int) -> str:
+        return self.codes.popleft()
+
+
 def add_grant(tx: Tables, package: Package = HOUR, *, number: int = 1, **changes: Any) -> Grant:
-    """Write a grant with all it stands on: package, purchase, customer, payment."""
-    version_id = tx.packages.version_of(package, START).version_id
-    digits = f"{number:02}"
-    purchase = a_purchase(
-        purchase_id=digits * 16,
+    """Have a purchase of a package paid by a callback; the grant it bought, with those changes.
+
+    What is numbered 1 has the ids `payment-1`, `grant-1` and so on; one phone buys them all.
+    """
+    tenant_id = changes.get("tenant_id", TENANT)
+    version_id = tx.packages.version_of(replace(package, tenant_id=tenant_id), START).version_id
+    purchase = a_prompted_purchase(
+        purchase_id=f"{number:02}" * 16,
+        tenant_id=tenant_id,
         package_version_id=version_id,
+        service=package.service,
         amount=package.price,
+        mac=changes.get("mac", MAC),
         account_reference=f"REF{number:07}",
-        state=PurchaseState.PAID,
+        checkout_request_id=f"ws_CO_of_{number}",
     )
     tx.purchases.add(purchase, f"token-{number}")
-    customer_id = add_customer(tx)
-    payment_id = f"payment-{number}"
-    tx.payments.add(
-        a_payment(
-            payment_id=payment_id,
-            amount=package.price,
-            mpesa_receipt_number=f"RECEIPT{number:03}",
-            purchase_id=purchase.purchase_id,
-            customer_id=customer_id,
-        )
+    tx.purchases.update(purchase)
+    ids = deque([f"payment-{number}", f"customer-{number}", f"grant-{number}"])
+    codes = deque([f"USER{number:06}", "PASSWORDAAAAAAAAAAAA"])
+    judge = Judge(tx, START + timedelta(seconds=number), KnownIdentifiers(SeededRandomness(), ids, codes))
+    receipt = f"RECEIPT{number:03}"
+    judge.settle(
+        purchase.purchase_id,
+        callback_paid(checkout=purchase.checkout_request_id, receipt=receipt, amount=package.price),
     )
-    wanted = a_grant(
-        grant_id=f"grant-{number}",
-        customer_id=customer_id,
-        payment_id=payment_id,
-        package_version_id=version_id,
-        username=f"USER{number:06}",
-        seconds_left=int(package.duration.total_seconds()),
-        created_at=START + timedelta(seconds=number),
-    )
-    grant = replace(wanted, **changes)
-    tx.grants.add(grant)
+    made = tx.grants.by_purchase(purchase.purchase_id)
+    assert made is not None
+    grant = replace(made, **changes)
+    tx.grants.update(grant)
+    assert tx.grants.by_id(grant.grant_id) == grant, "only what changes with use can be changed"
     return grant
+
+
+def check_books(connection: sqlite3.Connection) -> None:
+    """Hold books against every rule that must hold of any, at any moment."""
+    assert broken_rules(connection) == []
 
 
 @dataclass(frozen=True)
@@ -216,13 +276,16 @@ async def open_books(folder: Path) -> AsyncIterator[Books]:
     try:
         async with running(Store(database, clock)) as store:
             yield Books(store, clock, time, Identifiers(SeededRandomness()))
+        await database.survey(check_books)
     finally:
         await database.close()
 
 
-def tables_in_memory(time: ManualTime | None = None) -> tuple[sqlite3.Connection, Tables]:
+def tables_in_memory(
+    time: ManualTime | None = None, kind: type[sqlite3.Connection] = sqlite3.Connection
+) -> tuple[sqlite3.Connection, Tables]:
     """All tables of this release's schema over one connection in memory."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=kind, cached_statements=512)
     connection.execute("PRAGMA foreign_keys=ON")
     migrations.migrate(connection)
     return connection, Tables(connection, BoxClock(time or ManualTime(), None))

@@ -35,7 +35,7 @@ SQL_ROOMS = {"store"}
 
 HOMES: dict[str, set[str]] = {
     "aiohttp": {"web", "daemon", "lab"},
-    "httpx": {"adapters/daraja"},
+    "httpx": {"adapters/daraja", "commands"},
     "jinja2": {"web", "lab/daraja"},
     "librouteros": {"adapters/routeros"},
     "pyrad": {"lab"},

@@ -34,6 +34,8 @@ auth_port = {radius-auth}
 acct_port = {radius-acct}
 [store]
 path = "edge.sqlite"
+[control]
+path = "control.sock"
 """
 PACKAGES = """[[package]]
 id = "1h"

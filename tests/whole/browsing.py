@@ -33,6 +33,8 @@ _ARGUMENTS = (
 )
 _PATIENCE_MS = 10_000
 _TAP_SECONDS = 0.1
+# The button that has the phone prompted, and no other.
+PAY = "form[action='/buy'] button:not([name])"
 
 
 @dataclass
@@ -113,8 +115,10 @@ class Customer:
             self.hosts.add(urlsplit(request.url).netloc)
 
     def _said(self, line: ConsoleMessage) -> None:
-        # A form that comes back with what was wrong in it comes with 400 or 409, which the browser notes down.
-        refused = line.location["url"].endswith("/buy") and re.search(r"status of (400|409) ", line.text)
+        # A form that comes back with what was wrong in it, and a receipt that is refused, come with a status that
+        # the browser notes down.
+        asked = urlsplit(line.location["url"]).path in {"/buy", "/paid", "/credit", "/api/portal/mpesa/claim"}
+        refused = asked and re.search(r"status of (400|409|422) ", line.text)
         if line.type in {"error", "warning"} and not refused:
             self.complaints.append(f"{line.text} ({line.location})")
 
@@ -138,7 +142,7 @@ class Customer:
     async def give_number(self, phone: str = PHONE) -> None:
         """Type the number and tap the button."""
         await self.page.fill("#phone", phone)
-        await self.page.locator("form button").click()
+        await self.page.locator(PAY).click()
         await self.arrived()
 
     async def tap_again_and_again(self, selector: str) -> None:

@@ -49,10 +49,12 @@ class Route:
 
 
 def routes_of(stage: Stage) -> list[Route]:
-    """Every route behind every HTTP door that is open."""
+    """Every route behind every HTTP door that is open to a network."""
     doors = {stage.ports[f"{name}_port"]: name for name in ("portal", "admin", "callbacks")}
     found = []
     for runner in stage.daemon.doors.runners:
+        if isinstance(runner.addresses[0], str):  # the control socket, which no network reaches
+            continue
         port = int(runner.addresses[0][1])
         for route in runner.app.router.routes():
             assert route.resource is not None

@@ -19,9 +19,11 @@ from easyisp_edge.config import load_config
 from easyisp_edge.daemon import Daemon
 from easyisp_edge.lab.daraja import DarajaLab, DarajaOptions
 from easyisp_edge.lab.mikrotik import MikrotikLab, MikrotikOptions, RadiusServer
+from easyisp_edge.store.checks import opened_for_reading
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Tables
 from easyisp_edge.system import SystemClock, SystemRandomness, SystemTime
+from tests.unit.shop import check_books
 
 if TYPE_CHECKING:
     import sqlite3
@@ -52,6 +54,8 @@ auth_port = {radius_auth_port}
 acct_port = {radius_acct_port}
 [store]
 path = "{folder}/edge.sqlite"
+[control]
+path = "{folder}/control.sock"
 """
 PACKAGES = """[[package]]
 id = "1h"
@@ -171,6 +175,8 @@ class Stage:
         await self.stop_daemon()
         refused = list(self.router.refused)
         await self._stack.aclose()
+        with opened_for_reading(self.folder / "edge.sqlite") as connection:
+            check_books(connection)
         assert not refused, f"the router does not know: {refused}"
 
     @property

@@ -156,6 +156,10 @@ LOOKING: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("/mpesa/status?checkoutRequestId=", 404, {"success": False, "code": "purchase.unknown"}),
     (f"/mpesa/status?checkoutRequestId={'0' * 32}", 404, {"success": False, "code": "purchase.unknown"}),
     ("/mpesa/status?checkoutRequestId=ws_CO_21112026090000123708374149", 404, {"code": "purchase.unknown"}),
+    *(
+        (f"/mpesa/claim{query}", 404, {"success": False, "code": "claim.unknown"})
+        for query in ("", "?claimId=", f"?claimId={'0' * 32}", "?claimId=UKL5QWERT1")
+    ),
 )
 
 
@@ -360,6 +364,65 @@ async def test_status_of_a_purchase_nothing_was_heard_of(stage: Stage) -> None:
     assert (await stage.status(purchase_id))["status"] == "expired"
     await stage.daraja.enter_pin(push.checkout_request_id)
     assert (await stage.until_status(purchase_id, "completed"))["username"]
+
+
+WRONG_MESSAGES: tuple[tuple[dict[str, Any], int, str, str | None], ...] = (
+    ({"smsText": None}, 400, "request.invalid", "smsText"),
+    ({"smsText": "UKL5QWERT"}, 400, "request.invalid", "smsText"),
+    ({"smsText": 1234567890}, 400, "request.invalid", "smsText"),
+    ({"smsText": "no code in this at all"}, 400, "claim.no_receipt", "smsText"),
+    ({"macAddress": "x"}, 400, "mac.unreadable", "macAddress"),
+    ({"macAddress": None}, 400, "claim.who", "phone"),
+    ({"phone": "12"}, 400, "phone.unreadable", "phone"),
+    ({"tenantId": "another"}, 400, "tenant.other", "tenantId"),
+    ({"claimId": "x"}, 400, "request.invalid", "claimId"),
+    ({"packageId": "nope"}, 404, "purchase.package_closed", None),
+)
+
+
+async def test_verify_sms_says_what_is_wrong(stage: Stage) -> None:
+    """A code for programs, a message for people, and the field where it is one's fault; nothing is written."""
+    order = {"smsText": "UKL5QWERT1", "packageId": "hour", "macAddress": MAC}
+    for wrong, status, code, field in WRONG_MESSAGES:
+        found, content = await _json(stage, "/mpesa/verify-sms", body=order | wrong)
+        assert (found, content["success"], content["code"], content.get("field")) == (status, False, code, field)
+        assert content["message"]
+    assert await stage.count("claims") == 0
+
+
+async def test_verify_sms_gives_back_what_was_paid_for(stage: Stage) -> None:
+    """A receipt the books know: at once what the old page logs in with; pasted by a stranger it is 422."""
+    purchase_id = await stage.buy(packageId="hour")
+    await stage.pay()
+    done = await stage.until_status(purchase_id, "completed")
+    message = stage.daraja.messages(PHONE)[-1].text
+    status, content = await _json(
+        stage, "/mpesa/verify-sms", body={"smsText": message, "packageId": "hour", "macAddress": MAC}
+    )
+    assert (status, content["success"], content["status"]) == (200, True, "completed")
+    for field in ("username", "password", "package", "transactionCode"):
+        assert content[field] == done[field], field
+    assert TIME_WITH_ZONE.fullmatch(content["expiresAt"])
+    assert await _json(stage, f"/mpesa/claim?claimId={content['claimId']}") == (status, content)
+    stranger = {"smsText": message, "packageId": "hour", "macAddress": OTHER_MAC, "phone": OTHER_PHONE}
+    status, refused = await _json(stage, "/mpesa/verify-sms", body=stranger)
+    assert (status, refused["success"], refused["code"]) == (422, False, "used")
+    assert not {"username", "password", "transactionCode"} & refused.keys()
+
+
+async def test_verify_sms_of_what_nobody_knows_yet(stage: Stage) -> None:
+    """202 and an id to ask by; the same id again makes no second claim, and too many claims are 409."""
+    order = {"smsText": "UKL5QWERT1", "macAddress": MAC, "claimId": "c" * 32}
+    for _ in range(2):
+        status, content = await _json(stage, "/mpesa/verify-sms", body=order)
+        assert (status, content["success"], content["status"]) == (202, False, "verifying")
+        assert content["claimId"] == "c" * 32
+        assert content["message"]
+    for number in range(2, 7):
+        await _json(stage, "/mpesa/verify-sms", body={"smsText": f"UKL5QWERT{number}", "macAddress": MAC})
+    status, content = await _json(stage, "/mpesa/verify-sms", body={"smsText": "UKL5QWERT9", "macAddress": MAC})
+    assert (status, content["code"], content["minutes"]) == (409, "claim.limit", 60)
+    assert await stage.count("claims") == 6
 
 
 NO_CALLBACKS = (

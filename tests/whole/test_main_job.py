@@ -101,6 +101,7 @@ async def test_more_time_follows_what_runs(tmp_path: Path) -> None:
         await stage.buy()
         await stage.pay()
         await stage.until_online()
+        stage.time.move(60)
         second = await stage.buy(packageId="1d")
         await stage.pay()
         status = await stage.until_status(second, "completed")

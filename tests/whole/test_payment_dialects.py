@@ -224,6 +224,7 @@ async def test_a_token_that_died_costs_the_customer_nothing(tmp_path: Path) -> N
         await stage.pay()
         await stage.until_online()
         stage.daraja.expire_tokens()
+        stage.time.move(60)
         await stage.buy(packageId="1d")
         await stage.pay()
         await stage.until(lambda: len(stage.daraja.debits) == 2, seconds=3, what="the second payment")

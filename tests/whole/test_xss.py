@@ -186,6 +186,7 @@ async def _every_page(stage: Stage) -> dict[str, str]:
     await stage.daraja.act(push.checkout_request_id, Payer.CANCEL)
     await stage.until_status(cancelled, "failed")
     await keep("failed", f"/p/{cancelled}")
+    stage.time.move(60)
     elsewhere = await stage.buy(phone=OTHER_PHONE, macAddress="AA:BB:CC:00:00:77", nasIp=HOST)
     await stage.pay(OTHER_PHONE)
     await stage.until_status(elsewhere, "completed")

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from easyisp_edge.machine import Clock
 
 INTERVAL_SECONDS_MAX = 120.0
+# At exactly the allowed rate, the query that travels faster than the one before it is refused.
+_MARGIN = 1.05
 _EASE_FACTOR = 0.9  # seven answers in peace undo one halving
 _DUE_SECONDS = 0.001  # nearer than this is due: guards against waiting for a rounding error
 
@@ -26,7 +28,7 @@ class QueryPace:
 
     def __init__(self, clock: Clock, queries_per_minute: float = 5.0) -> None:
         self._clock = clock
-        self._least = min(60.0 / queries_per_minute, INTERVAL_SECONDS_MAX)
+        self._least = min(60.0 / queries_per_minute * _MARGIN, INTERVAL_SECONDS_MAX)
         self._interval = self._least
         self._free_at = clock.monotonic()
         self._queue = asyncio.Lock()  # wakes its waiters in the order they came
@@ -56,7 +58,7 @@ class QueryPace:
         """
         allowed = allowed_interval_seconds(refusal)
         if allowed is not None:
-            self._least = max(self._least, min(allowed, INTERVAL_SECONDS_MAX))
+            self._least = max(self._least, min(allowed * _MARGIN, INTERVAL_SECONDS_MAX))
         self._interval = min(max(self._interval * 2, self._least), INTERVAL_SECONDS_MAX)
         self._free_at = self._clock.monotonic() + self._interval
 

@@ -598,10 +598,10 @@ async def test_all_gateways_of_an_app_share_the_pace_of_queries() -> None:
     other = replace(gateway.client, account=DarajaAccount.paybill("600123", SecretStr("p")))
     for client in (gateway.client, other, gateway.client):
         await ask(client)
-    assert gateway.posted_at == [0, 12, 24]
+    assert gateway.posted_at == pytest.approx([0, 12.6, 25.2])
     gateway.answers = [payload("push_accepted.json")]
     await gateway.client.stk_push(PUSH)
-    assert gateway.posted_at[-1] == 24
+    assert gateway.posted_at[-1] == pytest.approx(25.2)
 
 
 async def test_the_pace_counts_from_when_a_query_leaves() -> None:
@@ -615,7 +615,7 @@ async def test_the_pace_counts_from_when_a_query_leaves() -> None:
     gateway.token_answer = slow_token
     await ask(gateway.client)
     await ask(gateway.client)
-    assert gateway.posted_at == [10, 22]
+    assert gateway.posted_at == pytest.approx([10, 22.6])
 
 
 async def test_a_throttled_query_slows_the_pace_until_answers_come_again() -> None:
@@ -623,17 +623,17 @@ async def test_a_throttled_query_slows_the_pace_until_answers_come_again() -> No
     gateway = Gateway(payload("fault_spike_arrest_429.json", 429), payload("query_pending_4999.json"))
     with pytest.raises(UnavailableError):
         await ask(gateway.client)
-    assert gateway.app.query_interval_seconds == 24
+    assert gateway.app.query_interval_seconds == pytest.approx(25.2)
     await ask(gateway.client)
-    assert gateway.posted_at == [0, 24]
-    assert gateway.app.query_interval_seconds == pytest.approx(21.6)
+    assert gateway.posted_at == pytest.approx([0, 25.2])
+    assert gateway.app.query_interval_seconds == pytest.approx(22.68)
 
 
 async def test_a_query_repeated_for_a_dead_token_takes_another_turn() -> None:
     """The repetition is a query too and waits like one."""
     gateway = Gateway(payload("error_invalid_access_token_404_001_03.json", 404), payload("query_paid_0.json"))
     assert (await gateway.client.stk_query(PUSH_ID)).outcome is Outcome.PAID
-    assert gateway.posted_at == [0, 12]
+    assert gateway.posted_at == pytest.approx([0, 12.6])
 
 
 # --- what people get to read

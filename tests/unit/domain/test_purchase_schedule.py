@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from easyisp_edge.domain.payments import Reason
 from easyisp_edge.domain.purchases import (
+    OFFERED_LIFE,
     PENDING_LIFE,
     PHONE_HOLD,
     Purchase,
@@ -22,7 +23,7 @@ from easyisp_edge.domain.purchases import (
 from tests.fakes.clocks import START
 from tests.unit.shop import a_prompted_purchase, a_purchase
 
-OPEN_STATES = (PurchaseState.INTENDED, PurchaseState.PROMPTED, PurchaseState.UNKNOWN)
+PROMPTING_STATES = (PurchaseState.INTENDED, PurchaseState.PROMPTED, PurchaseState.UNKNOWN)
 LATENESS = st.lists(st.integers(0, 5 * 24 * 3600), max_size=40)
 
 
@@ -82,14 +83,17 @@ def test_the_next_look_at_a_failure_lies_ahead(lateness: list[int]) -> None:
     assert all(earlier < later for earlier, later in pairwise(moments))
 
 
-@pytest.mark.parametrize("purchase", [a_prompted_purchase(state=PurchaseState.PAID), a_purchase()])
+@pytest.mark.parametrize(
+    "purchase",
+    [a_prompted_purchase(state=PurchaseState.PAID), a_purchase(), a_purchase(state=PurchaseState.OFFERED)],
+)
 def test_what_is_paid_or_has_no_id_is_not_asked_about(purchase: Purchase) -> None:
     """There is nothing left to learn, or nothing to ask by."""
     assert purchase.next_query_at(START + timedelta(seconds=9)) is None
 
 
-@pytest.mark.parametrize("state", OPEN_STATES)
-def test_an_open_purchase_holds_its_phone(state: PurchaseState) -> None:
+@pytest.mark.parametrize("state", PROMPTING_STATES)
+def test_an_open_prompt_holds_its_phone(state: PurchaseState) -> None:
     """While a prompt may stand on it, counted from when the purchase was written."""
     assert a_purchase(state=state).holds_phone_until() == START + PHONE_HOLD
 
@@ -103,22 +107,28 @@ def test_a_prompt_of_somebody_else_holds_the_phone_a_minute() -> None:
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.PROMPT_OPEN])
 def test_a_failed_purchase_frees_its_phone(reason: Reason) -> None:
-    """The customer may try again at once."""
+    """Nothing stands on it; how soon it may be prompted again is for the limits to say."""
     assert a_purchase(state=PurchaseState.FAILED, reason=reason).holds_phone_until() is None
 
 
-@pytest.mark.parametrize("state", [PurchaseState.PAID, PurchaseState.EXPIRED])
-def test_a_finished_purchase_frees_its_phone(state: PurchaseState) -> None:
-    """Paid for, or given up: another package may be bought."""
+@pytest.mark.parametrize("state", [PurchaseState.PAID, PurchaseState.EXPIRED, PurchaseState.OFFERED])
+def test_a_purchase_without_a_prompt_frees_its_phone(state: PurchaseState) -> None:
+    """Paid for, given up, or never prompted: another package may be bought."""
     assert a_purchase(state=state).holds_phone_until() is None
 
 
 @pytest.mark.parametrize("state", list(PurchaseState))
-def test_what_is_open_is_what_may_have_a_prompt(state: PurchaseState) -> None:
-    """Exactly the states in which nobody said what became of the push."""
-    assert state.open == (state in OPEN_STATES)
+def test_what_may_have_a_prompt_is_open_and_so_is_an_offer(state: PurchaseState) -> None:
+    """A prompt may stand where nobody said what became of the push; an offer is open without one."""
+    assert state.prompting == (state in PROMPTING_STATES)
+    assert state.open == (state.prompting or state is PurchaseState.OFFERED)
 
 
 def test_a_phone_is_free_again_before_the_page_gives_up() -> None:
     """Else a customer would be told to try anew and then be refused."""
     assert PHONE_HOLD < PENDING_LIFE
+
+
+def test_an_offer_outlives_a_prompt() -> None:
+    """Who pays from the menu has a day, not minutes."""
+    assert PENDING_LIFE < OFFERED_LIFE == timedelta(days=1)

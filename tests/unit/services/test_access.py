@@ -156,7 +156,7 @@ async def test_the_first_use_starts_the_time_and_is_committed_first(gate: Gate) 
     accepted = await answer
     assert gate.grant().state is GrantState.RUNNING
     assert accepted == LoginAccepted("grant-1", 3600, HOUR.rate_limit, None, 1)
-    assert gate.books.events() == ["grant.started"]
+    assert gate.books.events() == ["payment.booked", "grant.made", "grant.started"]
 
 
 async def test_the_second_use_is_answered_at_once(gate: Gate) -> None:
@@ -165,7 +165,7 @@ async def test_the_second_use_is_answered_at_once(gate: Gate) -> None:
     await gate.ask(grant)
     gate.books.time.advance(600.5)
     assert gate.service.answer(a_request(grant)) == LoginAccepted("grant-1", 3000, HOUR.rate_limit, None, 1)
-    assert gate.books.events() == ["grant.started"]
+    assert gate.books.events() == ["payment.booked", "grant.made", "grant.started"]
 
 
 async def test_many_first_uses_at_once_start_it_once(gate: Gate) -> None:
@@ -173,7 +173,7 @@ async def test_many_first_uses_at_once_start_it_once(gate: Gate) -> None:
     grant = await gate.add()
     answers = await asyncio.gather(*(gate.ask(grant) for _ in range(5)))
     assert answers == [answers[0]] * 5
-    assert gate.books.events() == ["grant.started"]
+    assert gate.books.events() == ["payment.booked", "grant.made", "grant.started"]
 
 
 async def test_a_disk_that_does_not_write_answers_nothing(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,135 +1,39 @@
-"""Settlement of what should not happen: other amounts, other receipts, other pushes, money twice."""
+"""Settlement of what should not happen: other receipts, other pushes, other tenants, anybody's word."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.payments import Disposition, EvidenceSource, PaymentReport, Reason
-from easyisp_edge.domain.purchases import Purchase, PurchaseState
+from easyisp_edge.domain.payers import Payer
+from easyisp_edge.domain.payments import EvidenceSource, Reason
+from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.values import Money
-from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.settlement import RAW_OCTETS_MAX, Verdict, settle
-from tests.fakes.clocks import START, SeededRandomness
-from tests.fakes.gateway import CHECKOUT, RECEIPT, callback_paid, not_paid, query_paid
-from tests.unit.shop import (
-    OTHER_PHONE,
-    OTHER_PURCHASE_ID,
-    PURCHASE_ID,
-    a_prompted_purchase,
-    a_purchase,
-    add_purchase,
-    tables_in_memory,
-)
+from easyisp_edge.services.judgement import RAW_OCTETS_MAX, STATEMENTS_KEPT_MAX, Receiver, Verdict
+from tests.fakes.clocks import START
+from tests.fakes.gateway import CHECKOUT, PAYER, RECEIPT, callback_paid, money_record, not_paid
+from tests.unit.services.desk import Desk, open_desk
+from tests.unit.shop import OTHER_PHONE, OTHER_PURCHASE_ID, PURCHASE_ID, a_purchase, add_purchase
 
 if TYPE_CHECKING:
-    import sqlite3
-
-    from easyisp_edge.store.store import Tables
+    from collections.abc import Iterator
 
 OTHER_RECEIPT = "SKL41ZZZZZ"
 
 
-@dataclass
-class Desk:
-    """Where statements are judged one by one."""
-
-    sql: sqlite3.Connection
-    tx: Tables
-    identifiers: Identifiers
-
-    def settle(self, report: PaymentReport, purchase_id: str = PURCHASE_ID) -> Verdict:
-        return settle(self.tx, purchase_id, report, now=START, identifiers=self.identifiers)
-
-    def purchase(self, purchase_id: str = PURCHASE_ID) -> Purchase:
-        found = self.tx.purchases.by_id(purchase_id)
-        assert found is not None
-        return found
-
-    def payments(self) -> list[tuple[int, str, str | None]]:
-        rows = self.sql.execute("SELECT amount_cents, disposition, mpesa_receipt_number FROM payments ORDER BY rowid")
-        return rows.fetchall()
-
-    def grants(self) -> int:
-        return int(self.sql.execute("SELECT count(*) FROM grants").fetchone()[0])
-
-
 @pytest.fixture
-def desk() -> Desk:
+def desk() -> Iterator[Desk]:
     """A purchase whose phone was prompted."""
-    sql, tx = tables_in_memory()
-    add_purchase(tx, a_prompted_purchase())
-    return Desk(sql, tx, Identifiers(SeededRandomness()))
+    with open_desk() as desk:
+        yield desk
 
 
 def add_other(desk: Desk, **changes: object) -> None:
     """A second purchase, of another phone."""
     other = a_purchase(purchase_id=OTHER_PURCHASE_ID, account_reference="OTHER", phone=OTHER_PHONE, **changes)
     add_purchase(desk.tx, other, "other token")
-
-
-def test_a_wrong_amount_buys_nothing_and_is_kept(desk: Desk) -> None:
-    """The money stands in the books for a person to assign, the page says so, and no more is asked."""
-    assert desk.settle(callback_paid(amount=Money(500))) is Verdict.UNMATCHED
-    assert desk.payments() == [(500, "unmatched", RECEIPT)]
-    assert desk.grants() == 0
-    purchase = desk.purchase()
-    assert (purchase.state, purchase.reason, purchase.query_at) == (PurchaseState.FAILED, Reason.WRONG_AMOUNT, None)
-
-
-def test_a_wrong_amount_told_again_is_booked_once(desk: Desk) -> None:
-    """By the same callback, or by a query that tells neither amount nor receipt."""
-    desk.settle(callback_paid(amount=Money(500)))
-    assert desk.settle(callback_paid(amount=Money(500))) is Verdict.REPEATED
-    assert desk.settle(query_paid()) is Verdict.REPEATED
-    assert desk.payments() == [(500, "unmatched", RECEIPT)]
-    assert desk.grants() == 0
-
-
-def test_a_wrong_amount_without_a_receipt_is_booked_once(desk: Desk) -> None:
-    """There is only the amount to know it by."""
-    odd = callback_paid(amount=Money(500), receipt=None)
-    assert desk.settle(odd) is Verdict.UNMATCHED
-    assert desk.settle(odd) is Verdict.REPEATED
-    assert desk.payments() == [(500, "unmatched", None)]
-
-
-def test_the_right_amount_after_a_wrong_one_settles(desk: Desk) -> None:
-    """Both are in the books; one bought the package."""
-    desk.settle(callback_paid(amount=Money(500)))
-    assert desk.settle(callback_paid(receipt=OTHER_RECEIPT)) is Verdict.SETTLED
-    assert desk.payments() == [(500, "unmatched", RECEIPT), (1000, "grant", OTHER_RECEIPT)]
-    assert desk.purchase().state is PurchaseState.PAID
-    assert desk.grants() == 1
-
-
-def test_money_twice_buys_once(desk: Desk) -> None:
-    """A second receipt for a settled purchase is kept, grants nothing, and the purchase stays paid."""
-    desk.settle(callback_paid())
-    assert desk.settle(callback_paid(receipt=OTHER_RECEIPT)) is Verdict.UNMATCHED
-    assert desk.payments() == [(1000, "grant", RECEIPT), (1000, "unmatched", OTHER_RECEIPT)]
-    assert desk.settle(callback_paid(receipt=OTHER_RECEIPT)) is Verdict.REPEATED
-    assert desk.grants() == 1
-    assert desk.purchase().state is PurchaseState.PAID
-
-
-def test_a_wrong_amount_after_settlement_is_kept_too(desk: Desk) -> None:
-    """Whatever its size, it is somebody's money."""
-    desk.settle(callback_paid())
-    desk.settle(callback_paid(receipt=OTHER_RECEIPT, amount=Money(700)))
-    assert desk.payments() == [(1000, "grant", RECEIPT), (700, "unmatched", OTHER_RECEIPT)]
-    assert desk.purchase().state is PurchaseState.PAID
-
-
-def test_an_amount_that_contradicts_a_query_is_noted(desk: Desk) -> None:
-    """The query proved the price; the receipt is still this payment's, and the owner sees that something is odd."""
-    desk.settle(query_paid())
-    assert desk.settle(callback_paid(amount=Money(700))) is Verdict.RECEIPT_ATTACHED
-    assert desk.payments() == [(1000, "grant", RECEIPT)]
-    assert "evidence.contradicted" in desk.tx.events.of_key(PURCHASE_ID)
 
 
 def test_a_receipt_pays_for_one_purchase(desk: Desk) -> None:
@@ -215,16 +119,26 @@ def test_a_failure_after_success_is_a_contradiction(desk: Desk) -> None:
 
 
 def test_the_payers_phone_is_kept_where_it_is_told(desk: Desk) -> None:
-    """It may be another than the one that was prompted; where it is masked, the prompted one stands."""
+    """It may be another than the one that was prompted; where it is masked, none is kept, until a source tells it."""
     desk.settle(callback_paid(phone=OTHER_PHONE))
-    payment = desk.tx.payments.settling(PURCHASE_ID)
-    assert payment is not None
-    assert payment.phone == OTHER_PHONE
+    assert desk.payment(RECEIPT).phone == OTHER_PHONE
     add_other(desk)
     desk.settle(callback_paid(phone=None, receipt=OTHER_RECEIPT, checkout=None), OTHER_PURCHASE_ID)
-    other = desk.tx.payments.settling(OTHER_PURCHASE_ID)
-    assert other is not None
-    assert other.phone == OTHER_PHONE
+    assert desk.payment(OTHER_RECEIPT).phone is None
+    desk.record(money_record(receipt=OTHER_RECEIPT, payer=Payer(phone=PAYER)))
+    assert desk.payment(OTHER_RECEIPT).phone == PAYER
+    assert "payment.payer" in desk.tx.events.of_key(desk.payment(OTHER_RECEIPT).payment_id)
+    desk.settle(callback_paid(phone=OTHER_PHONE, receipt=OTHER_RECEIPT, checkout=None), OTHER_PURCHASE_ID)
+    assert desk.payment(OTHER_RECEIPT).phone == PAYER
+
+
+def test_a_statement_told_too_often_is_judged_all_the_same(desk: Desk) -> None:
+    """Only so many are written down about one purchase; what money was booked on always is."""
+    for _ in range(STATEMENTS_KEPT_MAX + 5):
+        desk.settle(not_paid(EvidenceSource.STK_CALLBACK))
+    assert desk.tx.evidence.count(PURCHASE_ID, EvidenceSource.STK_CALLBACK) == STATEMENTS_KEPT_MAX
+    assert desk.settle(callback_paid()) is Verdict.SETTLED
+    assert desk.tx.evidence.count(PURCHASE_ID, EvidenceSource.STK_CALLBACK) == STATEMENTS_KEPT_MAX + 1
 
 
 def test_what_was_said_is_kept_within_bounds(desk: Desk) -> None:
@@ -243,14 +157,14 @@ def test_credentials_are_new_for_each_grant(desk: Desk) -> None:
     assert not any(known in value for row in rows for value in row for known in (RECEIPT, OTHER_RECEIPT, "712345678"))
 
 
-def test_every_statement_is_chained(desk: Desk) -> None:
-    """After all of it the history holds, and each payment stands in exactly one place."""
-    add_other(desk)
-    for report in (callback_paid(amount=Money(1)), callback_paid(receipt=OTHER_RECEIPT), query_paid()):
-        desk.settle(report)
-    assert desk.tx.events.first_break(Stream.MONEY) is None
-    unmatched = desk.tx.payments.unmatched(PURCHASE_ID)
-    assert [payment.disposition for payment in unmatched] == [Disposition.UNMATCHED]
+def test_another_tenants_receipt_buys_nothing(desk: Desk) -> None:
+    """Whoever's callback names it: the money is where it was paid to."""
+    theirs = Receiver("other", "their till")
+    assert desk.record(money_record(payer=Payer()), theirs) is Verdict.UNMATCHED
+    assert desk.settle(callback_paid()) is Verdict.CONTRADICTED
+    assert desk.payments() == [(1000, "unmatched", RECEIPT)]
+    assert desk.payment(RECEIPT).tenant_id == "other"
+    assert "evidence.contradicted" in desk.tx.events.of_key(PURCHASE_ID)
 
 
 def test_a_statement_about_nothing_is_a_bug(desk: Desk) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from easyisp_edge.domain.payments import Reason
+from easyisp_edge.domain.claims import ClaimState, Refusal
+from easyisp_edge.domain.packages import Service
+from easyisp_edge.domain.payers import Payer
+from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import NotFoundError
+from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.claiming import decide, refuse
+from easyisp_edge.services.judgement import Judge, Receiver
 from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.settlement import settle
 from easyisp_edge.services.shelf import Shelf
-from easyisp_edge.services.standing import StandingService, Step
+from easyisp_edge.services.standing import Standing, StandingService, Step
 from tests.fakes.clocks import START
-from tests.fakes.gateway import RECEIPT, callback_paid
+from tests.fakes.gateway import PAYER, RECEIPT, callback_paid
 from tests.unit.shop import (
+    GATEWAY,
     HOUR,
     MAC,
     OTHER_MAC,
@@ -26,6 +32,7 @@ from tests.unit.shop import (
     ROUTER,
     TENANT,
     Books,
+    a_claim,
     a_prompted_purchase,
     a_purchase,
     add_grant,
@@ -37,6 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from easyisp_edge.domain.claims import Claim
+    from easyisp_edge.domain.grants import Grant
+    from easyisp_edge.domain.packages import Package
     from easyisp_edge.store.store import Tables
 
 
@@ -56,6 +66,7 @@ async def test_a_device_nobody_knows_chooses(books: Books) -> None:
 
 
 STEPS = {
+    PurchaseState.OFFERED: Step.OFFERED,
     PurchaseState.INTENDED: Step.PROMPTED,
     PurchaseState.PROMPTED: Step.PROMPTED,
     PurchaseState.UNKNOWN: Step.UNKNOWN,
@@ -92,7 +103,7 @@ async def paid(books: Books) -> Purchase:
 
     def pay(tx: Tables) -> None:
         add_purchase(tx, a_prompted_purchase())
-        settle(tx, PURCHASE_ID, callback_paid(), now=START, identifiers=books.identifiers)
+        Judge(tx, START, books.identifiers).settle(PURCHASE_ID, callback_paid())
 
     await books.store.write(pay)
     purchase = books.store.read.purchases.by_id(PURCHASE_ID)
@@ -138,6 +149,154 @@ async def test_the_time_of_all_that_was_bought_adds_up(books: Books) -> None:
     presence.came(ROUTER, first.username)
     shown = standing(books, presence).of_device(TENANT, MAC)
     assert (shown.step, shown.seconds_left) == (Step.ONLINE, 3000 + 3600)
+
+
+async def claimed(books: Books, *, paid: Money | None = HOUR.price, package: Package = HOUR, **changes: Any) -> Claim:
+    """A claim on money that came in without anybody knowing what for; on none, where nothing was paid."""
+
+    def make(tx: Tables) -> Claim:
+        judge, version = Judge(tx, books.now(), books.identifiers), tx.packages.version_of(package, START)
+        claim = a_claim(created_at=books.now(), changed_at=books.now(), **changes)
+        if paid is not None:
+            record = MoneyRecord(EvidenceSource.PULL, RECEIPT, paid, "", Payer(PAYER), books.now(), b"row")
+            judge.settle_record(Receiver(TENANT, GATEWAY), record)
+        tx.claims.add(claim)
+        return decide(judge.books, lambda _t, _s, _r, amount: version if amount == package.price else None, claim)
+
+    return await books.store.write(make)
+
+
+async def refused(books: Books, **changes: Any) -> Claim:
+    claim = await claimed(books, paid=None, **changes)
+    reason = Refusal.UNKNOWN_RECEIPT
+    return await books.store.write(lambda tx: refuse(Judge(tx, books.now(), books.identifiers).books, claim, reason))
+
+
+async def provided(books: Books, seconds: int = 900) -> tuple[Claim, str]:
+    """A claim with access given in advance, and the user name of that."""
+    claim = await claimed(books, paid=None)
+
+    def give(tx: Tables) -> tuple[Claim, str]:
+        keeper, version = Judge(tx, START, books.identifiers).books, tx.packages.version_of(HOUR, START)
+        grant = keeper.provide(Buyer(TENANT, Service.HOTSPOT, None, MAC, None), version, seconds)
+        with_access = replace(claim, provisional_grant_id=grant.grant_id)
+        tx.claims.update(with_access)
+        return with_access, grant.username
+
+    return await books.store.write(give)
+
+
+async def test_a_receipt_that_is_looked_for_is_resumed(books: Books) -> None:
+    """Whoever comes back with the device sees that it is looked for, and neither the receipt nor anything to log in."""
+    claim = await claimed(books, paid=None)
+    service = standing(books)
+    assert service.of_claim(claim).step is Step.VERIFYING
+    assert service.of_claim(claim).mpesa_receipt_number == RECEIPT
+    of_device = service.of_device(TENANT, MAC)
+    assert (of_device.step, of_device.mpesa_receipt_number, of_device.admission) == (Step.VERIFYING, None, None)
+    assert service.of_device(TENANT, OTHER_MAC) == Standing(Step.CHOOSE, known=False)
+    assert service.of_device("other", MAC).step is Step.CHOOSE
+    books.time.advance(40 * 3600)
+    assert service.of_device(TENANT, MAC).step is Step.VERIFYING
+
+
+async def test_what_was_decided_is_shown_for_a_while(books: Books) -> None:
+    """Ten minutes to the device; for good to who holds the claim."""
+    claim, service = await refused(books), standing(books)
+    books.time.advance(600)
+    assert service.of_device(TENANT, MAC).step is Step.REFUSED
+    books.time.advance(1)
+    assert service.of_device(TENANT, MAC) == Standing(Step.CHOOSE)
+    assert service.of_claim(claim).step is Step.REFUSED
+
+
+async def test_a_purchase_begun_since_comes_first(books: Books) -> None:
+    """And a claim made since comes before the purchase."""
+    await refused(books)
+    books.time.advance(1)
+    late = a_purchase(created_at=books.now(), changed_at=books.now(), state=PurchaseState.PROMPTED)
+    await books.store.write(lambda tx: add_purchase(tx, late))
+    assert standing(books).of_device(TENANT, MAC).step is Step.PROMPTED
+    books.time.advance(1)
+    await claimed(books, paid=None, claim_id="e" * 32)
+    assert standing(books).of_device(TENANT, MAC).step is Step.VERIFYING
+
+
+async def test_a_claim_that_bought_goes_online(books: Books) -> None:
+    """As after a purchase; the receipt for who holds the claim alone. When the time is up, that is said."""
+    claim, presence = await claimed(books), Presence()
+    service = standing(books, presence)
+    first = service.of_claim(claim)
+    assert (first.step, first.seconds_left, first.mpesa_receipt_number) == (Step.CONNECTING, 3600, RECEIPT)
+    assert first.admission is not None
+    presence.came(ROUTER, first.admission.username)
+    assert service.of_claim(claim).step is Step.ONLINE
+    of_device = service.of_device(TENANT, MAC)
+    assert (of_device.step, of_device.mpesa_receipt_number) == (Step.ONLINE, None)
+    grant = books.store.read.grants.by_id(claim.grant_id or "")
+    assert grant is not None
+    await books.store.write(lambda tx: tx.grants.update(grant.started(books.now())))
+    books.time.advance(3600)
+    assert service.of_claim(claim).step is Step.OVER
+    assert service.of_device(TENANT, MAC).step is Step.CHOOSE
+
+
+async def test_credit_is_told_until_it_is_spent(books: Books) -> None:
+    """How much is in the wallet now; with nothing left one chooses."""
+    claim, service = await claimed(books, paid=Money(1500)), standing(books)
+    found = service.of_claim(claim)
+    assert (found.step, found.credit) == (Step.CREDITED, Money(1500))
+    assert service.of_device(TENANT, MAC).step is Step.CREDITED
+    buyer = Buyer(TENANT, Service.HOTSPOT, None, MAC, None)
+    dear = replace(HOUR, package_id="dear", price=Money(1500))
+
+    def spend(tx: Tables) -> Grant | None:
+        keeper = Judge(tx, books.now(), books.identifiers).books
+        return keeper.sell_from_wallet(
+            claim.customer_id or "", buyer, tx.packages.version_of(dear, START), grant_id="f" * 32
+        )
+
+    assert await books.store.write(spend) is not None
+    assert service.of_claim(claim).step is Step.CHOOSE
+    bought = service.of_credit_purchase("f" * 32)
+    assert bought is not None
+    assert (bought.step, bought.seconds_left) == (Step.CONNECTING, 3600)
+
+
+async def test_only_credit_is_shown_by_its_key(books: Books) -> None:
+    """What a payment bought has its own page, for who holds the purchase or the claim."""
+    grant = await books.store.write(add_grant)
+    assert standing(books).of_credit_purchase(grant.grant_id) is None
+    assert standing(books).of_credit_purchase("0" * 32) is None
+
+
+async def test_access_in_advance_is_told_as_such(books: Books) -> None:
+    """To the device as to who holds the claim: being connected, online until it is decided, and over."""
+    (claim, username), presence = await provided(books), Presence()
+    service = standing(books, presence)
+    for found in (service.of_claim(claim), service.of_device(TENANT, MAC)):
+        assert (found.step, found.seconds_left) == (Step.VERIFYING, 900)
+    presence.came(ROUTER, username)
+    for found in (service.of_claim(claim), service.of_device(TENANT, MAC)):
+        assert (found.step, found.seconds_left) == (Step.PROVISIONAL, 900)
+    given = books.store.read.grants.by_id(claim.provisional_grant_id or "")
+    assert given is not None
+    await books.store.write(lambda tx: tx.grants.update(given.started(books.now())))
+    books.time.advance(900)
+    for found in (service.of_claim(claim), service.of_device(TENANT, MAC)):
+        assert (found.step, found.seconds_left, found.admission) == (Step.VERIFYING, 0, None)
+
+
+@pytest.mark.parametrize(("devices", "step"), [(1, Step.ELSEWHERE), (2, Step.CONNECTING)])
+async def test_what_serves_another_device_is_not_called_connected(books: Books, devices: int, step: Step) -> None:
+    """Unless the package is for several: then the login serves here, too."""
+    package = replace(HOUR, devices_max=devices)
+    first = await claimed(books, package=package)
+    other = await claimed(books, package=package, claim_id="e" * 32, mac=OTHER_MAC, phone=PAYER)
+    assert other.state is ClaimState.GIVEN_BACK
+    assert standing(books).of_claim(other).step is Step.CONNECTING
+    assert standing(books).of_claim(first).step is step
+    assert standing(books).of_device(TENANT, OTHER_MAC).step is Step.CONNECTING
 
 
 def test_presence_is_what_was_observed_last() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,18 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easyisp_edge.domain import ledger
+from easyisp_edge.domain.claims import Claim, ClaimState, Refusal
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.domain.grants import Admission, Grant, GrantState
+from easyisp_edge.domain.grants import Admission, Funding, Grant, GrantState
+from easyisp_edge.domain.ledger import Account, AccountKind, Entry
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.payments import Disposition, EvidenceSource, Outcome, Payment, PaymentMethod, Reason
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
-from easyisp_edge.errors import NotFoundError
+from easyisp_edge.errors import InvalidError, NotFoundError
 from easyisp_edge.store.columns import instant, read_instant
+from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.store import Tables
 from easyisp_edge.timekeeping import ClockMark
 from tests.fakes.clocks import START, ManualTime
+from tests.fakes.gateway import PNG, RECEIPT
 from tests.unit.shop import (
     GATEWAY,
     HOUR,
@@ -33,6 +39,7 @@ from tests.unit.shop import (
     ROUTER,
     TENANT,
     TOKEN,
+    a_claim,
     a_payment,
     a_purchase,
     add_customer,
@@ -96,7 +103,7 @@ PAYMENTS = st.builds(
     gateway_id=TEXT,
     method=st.sampled_from(PaymentMethod),
     amount=CENTS,
-    disposition=st.just(Disposition.UNMATCHED),
+    disposition=st.sampled_from([Disposition.UNMATCHED, Disposition.REFUNDED]),
     mpesa_receipt_number=st.none() | TEXT,
     purchase_id=st.none() | st.just(PURCHASE_ID),
     customer_id=st.none() | st.just("customer-1"),
@@ -151,18 +158,51 @@ def test_payments_come_back(payment: Payment) -> None:
     assert tx.payments.by_id(payment.payment_id) == payment
     if payment.mpesa_receipt_number is not None:
         assert tx.payments.by_receipt(payment.mpesa_receipt_number) == payment
-    assert tx.payments.unmatched(PURCHASE_ID) == ([payment] if payment.purchase_id else [])
-    assert tx.payments.settling(PURCHASE_ID) is None
+    assert tx.payments.of_purchase(PURCHASE_ID) == ([payment] if payment.purchase_id else [])
+    unmatched = [payment] if payment.disposition is Disposition.UNMATCHED else []
+    assert tx.payments.unmatched(payment.tenant_id, 1) == unmatched
+    assert tx.payments.unmatched(payment.tenant_id, 0) == []
 
 
-def test_a_settling_payment_is_found() -> None:
-    """By the purchase it settled; it is not among the unmatched."""
+@given(PAYMENTS, PAYMENTS)
+def test_what_becomes_known_of_a_payment_comes_back(payment: Payment, later: Payment) -> None:
+    """Where it went, for what, whose it is, receipt, payer, account and words; the rest stands as it was booked."""
     _, tx = tables_in_memory()
     add_purchase(tx, a_purchase())
-    payment = a_payment(customer_id=add_customer(tx))
-    tx.payments.add(payment)
-    assert tx.payments.settling(PURCHASE_ID) == payment
-    assert tx.payments.unmatched(PURCHASE_ID) == []
+    add_customer(tx)
+    booked = replace(
+        payment, disposition=Disposition.UNMATCHED, mpesa_receipt_number=None, purchase_id=None, phone=None
+    )
+    known = replace(
+        booked,
+        disposition=later.disposition,
+        mpesa_receipt_number=later.mpesa_receipt_number,
+        purchase_id=later.purchase_id,
+        customer_id=later.customer_id,
+        phone=later.phone,
+        account=later.account,
+        description=later.description,
+    )
+    tx.payments.add(booked)
+    tx.payments.update(known)
+    assert tx.payments.by_id(booked.payment_id) == known
+
+
+def test_unmatched_money_is_listed_newest_first() -> None:
+    """One tenant's, so many at most."""
+    _, tx = tables_in_memory()
+    for number, tenant in ((1, TENANT), (2, TENANT), (3, "other"), (4, TENANT)):
+        unmatched = a_payment(
+            payment_id=f"p{number}",
+            tenant_id=tenant,
+            disposition=Disposition.UNMATCHED,
+            mpesa_receipt_number=f"R{number}",
+            purchase_id=None,
+            customer_id=None,
+            created_at=START + timedelta(seconds=number),
+        )
+        tx.payments.add(unmatched)
+    assert [payment.payment_id for payment in tx.payments.unmatched(TENANT, 2)] == ["p4", "p2"]
 
 
 @given(st.integers(1, 10**9), INSTANTS, st.none() | MACS)
@@ -173,7 +213,9 @@ def test_grants_come_back(seconds: int, started_at: datetime, mac: MacAddress | 
     for standing in (grant, grant.started(started_at), grant.started(started_at).ended()):
         tx.grants.update(standing)
         assert tx.grants.by_id(grant.grant_id) == standing
+        assert grant.payment_id is not None
         assert tx.grants.by_payment(grant.payment_id) == standing
+        assert tx.grants.by_purchase(grant.purchase_id or "") == standing
         assert tx.grants.by_username(grant.username) == standing
         admission = tx.grants.admission(grant.username)
         assert admission is not None
@@ -227,6 +269,235 @@ def test_grants_that_are_over_are_found() -> None:
     assert tx.grants.next_end() is None
 
 
+@given(
+    st.sampled_from([None, "payment-1", "payment-2"]), st.sampled_from([None, PURCHASE_ID]), st.sampled_from(Funding)
+)
+def test_what_a_grant_stands_on_may_turn_out_otherwise(
+    payment_id: str | None, purchase_id: str | None, funding: Funding
+) -> None:
+    """Payment, purchase and funding come back, and its use is as it was."""
+    if (funding is Funding.PAYMENT) != (payment_id is not None):
+        return
+    _, tx = tables_in_memory()
+    grant = add_grant(tx)
+    add_purchase(tx, a_purchase())
+    other = a_payment(payment_id="payment-2", mpesa_receipt_number=None, purchase_id=None)
+    tx.payments.add(other)
+    rebooked = replace(grant, funding=funding, payment_id=payment_id, purchase_id=purchase_id)
+    tx.grants.rebook(rebooked)
+    assert tx.grants.by_id(grant.grant_id) == rebooked
+
+
+CLAIMS = st.builds(
+    Claim,
+    claim_id=TEXT,
+    tenant_id=TEXT,
+    gateway_id=TEXT,
+    mpesa_receipt_number=TEXT,
+    package_version_id=st.none() | st.just(1),
+    phone=st.none() | PHONES,
+    mac=st.none() | MACS,
+    router_id=st.none() | TEXT,
+    language=TEXT,
+    state=st.sampled_from(ClaimState),
+    reason=st.none() | st.sampled_from(Refusal),
+    grant_id=st.none() | st.just("grant-1"),
+    provisional_grant_id=st.none() | st.just("grant-1"),
+    customer_id=st.none() | st.just("customer-1"),
+    created_at=INSTANTS,
+    changed_at=INSTANTS,
+    look_at=st.none() | INSTANTS,
+    looks=st.integers(0, 100),
+)
+
+
+@given(CLAIMS, CLAIMS)
+def test_claims_come_back(claim: Claim, later: Claim) -> None:
+    """As they were made, and with what became of them; found by receipt while they are open."""
+    _, tx = tables_in_memory()
+    add_grant(tx)
+    tx.claims.add(claim)
+    assert tx.claims.by_id(claim.claim_id) == claim
+    changed = replace(
+        claim,
+        state=later.state,
+        reason=later.reason,
+        grant_id=later.grant_id,
+        provisional_grant_id=later.provisional_grant_id,
+        customer_id=later.customer_id,
+        changed_at=later.changed_at,
+        look_at=later.look_at,
+        looks=later.looks,
+    )
+    tx.claims.update(changed)
+    assert tx.claims.by_id(claim.claim_id) == changed
+    still_open = [changed] if changed.state is ClaimState.VERIFYING else []
+    assert tx.claims.open_on(claim.mpesa_receipt_number) == still_open
+
+
+def test_claims_are_found_by_device_and_time() -> None:
+    """The latest of a device at a tenant, and all of a device, newest first; how many there are; what is due first."""
+    _, tx = tables_in_memory()
+    for number, tenant, mac in ((1, TENANT, MAC), (2, TENANT, MAC), (3, "other", MAC), (4, TENANT, OTHER_MAC)):
+        at = START + timedelta(seconds=number)
+        claim = a_claim(
+            claim_id=f"{number:032}",
+            tenant_id=tenant,
+            mac=mac,
+            mpesa_receipt_number=f"R{number}",
+            created_at=at,
+            look_at=None if number == 1 else START + timedelta(seconds=10 - number),
+        )
+        tx.claims.add(claim)
+    latest = tx.claims.latest_of_device(TENANT, MAC)
+    assert latest is not None
+    assert latest.claim_id == f"{2:032}"
+    since = tx.claims.of_device_since(MAC, START + timedelta(seconds=2))
+    assert [claim.claim_id for claim in since] == [f"{3:032}", f"{2:032}"]
+    assert tx.claims.count_since(START + timedelta(seconds=2)) == 3
+    assert tx.claims.provisional_since(START) == []
+    assert [claim.claim_id for claim in tx.claims.due(START + timedelta(seconds=7), 5)] == [f"{4:032}", f"{3:032}"]
+    assert len(tx.claims.due(START + timedelta(seconds=60), 2)) == 2
+    assert tx.claims.next_look_at() == START + timedelta(seconds=6)
+
+
+def test_claims_on_a_receipt_are_first_come_first_served() -> None:
+    """Whoever pasted it first is first."""
+    _, tx = tables_in_memory()
+    for number in (2, 1, 3):
+        tx.claims.add(a_claim(claim_id=f"{number:032}", created_at=START + timedelta(seconds=number)))
+    assert [claim.claim_id for claim in tx.claims.open_on(RECEIPT)] == [f"{number:032}" for number in (1, 2, 3)]
+
+
+ACCOUNTS = st.sampled_from(
+    [
+        ledger.received(TENANT),
+        ledger.unmatched(TENANT),
+        ledger.sold(TENANT),
+        ledger.refunded(TENANT),
+        ledger.wallet("customer-1"),
+        ledger.wallet("customer-2"),
+    ]
+)
+MOVES = st.lists(st.tuples(st.integers(0, 10**6).map(Money), ACCOUNTS, ACCOUNTS), max_size=10)
+
+
+@given(MOVES)
+def test_balances_are_the_sums_of_entries(moves: list[tuple[Money, Account, Account]]) -> None:
+    """Of each kind of account, of each wallet, and of what a payment was put into; no amount, no entry."""
+    connection, tx = tables_in_memory()
+    add_grant(tx)
+    connection.execute("PRAGMA foreign_keys=OFF")
+    before = tx.ledger.balances()
+    held: Counter[Account] = Counter()
+    written = 0
+    for amount, giver, taker in moves:
+        if giver.kind is not taker.kind:
+            tx.ledger.move(amount, giver, taker, at=START, payment_id="payment-2")
+            held[giver] -= amount.cents
+            held[taker] += amount.cents
+            written += bool(amount.cents)
+    assert connection.execute("SELECT count(*) FROM entries WHERE payment_id = 'payment-2'").fetchone() == (written,)
+    after = tx.ledger.balances()
+    for kind in AccountKind:
+        expected = sum(cents for account, cents in held.items() if account.kind is kind)
+        assert after[kind] - before[kind] == expected
+    wallet = ledger.wallet("customer-2")
+    if held[wallet] >= 0:
+        assert tx.ledger.wallet(wallet.owner) == Money(held[wallet])
+    else:
+        with pytest.raises(InvalidError):
+            tx.ledger.wallet(wallet.owner)
+    put = {entry.taker: entry.amount.cents for entry in tx.ledger.of_payment("payment-2")}
+    assert put == {
+        account: cents for account, cents in held.items() if cents > 0 and account.kind is not AccountKind.RECEIVED
+    }
+
+
+def test_what_a_payment_sold_is_told_with_its_grant() -> None:
+    """Also after it was moved to and fro: only what it came to counts."""
+    _, tx = tables_in_memory()
+    grant = add_grant(tx)
+    sold, came = ledger.sold(TENANT), ledger.received(TENANT)
+    entry = Entry(HOUR.price, sold, grant.grant_id)
+    assert tx.ledger.of_payment("payment-1") == [entry]
+    tx.ledger.move(HOUR.price, sold, came, at=START, payment_id="payment-1", grant_id=grant.grant_id)
+    assert tx.ledger.of_payment("payment-1") == []
+    tx.ledger.move(HOUR.price, came, sold, at=START, payment_id="payment-1", grant_id=grant.grant_id)
+    assert tx.ledger.of_payment("payment-1") == [entry]
+
+
+@given(TEXT, TEXT, st.none() | INSTANTS, st.none() | INSTANTS, st.none() | INSTANTS)
+def test_gateway_states_come_back(
+    gateway_id: str, token: str, registered: datetime | None, until: datetime | None, swept: datetime | None
+) -> None:
+    """By gateway and by token; the token stands once it is made."""
+    _, tx = tables_in_memory()
+    tx.gateways.put(GatewayState(gateway_id, token))
+    state = GatewayState(gateway_id, token, registered, until, swept)
+    tx.gateways.put(replace(state, notice_token="another"))
+    assert tx.gateways.by_id(gateway_id) == state
+    assert tx.gateways.by_notice_token(token) == state
+    if token != "another":
+        assert tx.gateways.by_notice_token("another") is None
+
+
+def test_pictures_come_back() -> None:
+    """By gateway, by what they say and by amount; the first one made stays."""
+    _, tx = tables_in_memory()
+    tx.posters.put(GATEWAY, "174379 A", Money(100), PNG, START)
+    tx.posters.put(GATEWAY, "174379 A", Money(100), b"another", START)
+    assert tx.posters.png(GATEWAY, "174379 A", Money(100)) == PNG
+    assert tx.posters.png("other", "174379 A", Money(100)) is None
+    assert tx.posters.png(GATEWAY, "600000 A", Money(100)) is None
+    assert tx.posters.png(GATEWAY, "174379 A", Money(200)) is None
+
+
+def test_a_list_counts_as_read_where_it_was() -> None:
+    """After the moment asked about, and up to it: reading sooner, or not as far, proves nothing."""
+    _, tx = tables_in_memory()
+    hour = timedelta(hours=1)
+    assert not tx.gateways.swept_between(GATEWAY, START, START)
+    tx.gateways.put(GatewayState(GATEWAY, "token", None, START, START + hour))
+    assert tx.gateways.swept_between(GATEWAY, START + hour, START)
+    assert not tx.gateways.swept_between(GATEWAY, START + hour + timedelta(seconds=1), START)
+    assert not tx.gateways.swept_between(GATEWAY, START, START + timedelta(seconds=1))
+    assert not tx.gateways.swept_between("other", START, START)
+
+
+def test_customers_without_a_number_are_known_by_device() -> None:
+    """One customer per device and service; who tells a number later is another one, and both are the device's."""
+    _, tx = tables_in_memory()
+
+    def paid(new_id: str, phone: Msisdn | None, mac: MacAddress) -> str:
+        return tx.customers.paid(
+            new_id=new_id, tenant_id=TENANT, service=Service.HOTSPOT, phone=phone, mac=mac, amount=Money(1), at=START
+        )
+
+    ids = [
+        paid("one", None, MAC),
+        paid("two", None, MAC),
+        paid("three", OTHER_PHONE, MAC),
+        paid("four", None, OTHER_MAC),
+    ]
+    assert ids == ["one", "one", "three", "four"]
+    assert sorted(tx.customers.of_device(TENANT, MAC)) == ["one", "three"]
+    assert tx.customers.of_device("other", MAC) == []
+    assert (tx.customers.phone_of("one"), tx.customers.mac_of("one")) == (None, MAC)
+    assert tx.customers.phone_of("three") == OTHER_PHONE
+    assert tx.customers.of_phone(TENANT, Service.HOTSPOT, OTHER_PHONE) == "three"
+    assert tx.customers.of_phone(TENANT, Service.PPPOE, OTHER_PHONE) is None
+    assert (tx.customers.phone_of("nobody"), tx.customers.mac_of("nobody")) == (None, None)
+
+
+def test_what_a_customer_spent_can_turn_out_to_be_another_ones() -> None:
+    """Then it is taken off again."""
+    connection, tx = tables_in_memory()
+    customer_id = add_customer(tx)
+    tx.customers.took_back(customer_id, Money(400))
+    assert connection.execute("SELECT total_spent_cents FROM customers").fetchone() == (600,)
+
+
 def test_customers_are_known_by_phone() -> None:
     """Who pays again is the same customer; what was spent adds up, and a device once known is not forgotten."""
     connection, tx = tables_in_memory()
@@ -263,6 +534,7 @@ def test_evidence_is_counted_by_source() -> None:
             source=source,
             strong=source.strong,
             purchase_id=purchase_id,
+            mpesa_receipt_number=RECEIPT,
             outcome=Outcome.UNKNOWN,
             verdict="",
             raw=b"\0\xff",
@@ -271,6 +543,9 @@ def test_evidence_is_counted_by_source() -> None:
     assert tx.evidence.count(PURCHASE_ID, EvidenceSource.STK_CALLBACK_BARE) == 2
     assert tx.evidence.count(PURCHASE_ID, EvidenceSource.STK_QUERY) == 1
     assert tx.evidence.count(OTHER_PURCHASE_ID, EvidenceSource.STK_QUERY) == 0
+    assert tx.evidence.has_receipt(RECEIPT, EvidenceSource.STK_QUERY)
+    assert not tx.evidence.has_receipt(RECEIPT, EvidenceSource.PULL)
+    assert not tx.evidence.has_receipt("ANOTHER001", EvidenceSource.STK_QUERY)
 
 
 def a_usage(kind: UsageKind, *, session: str = "80000001", seconds: int = 0, octets: int = 0) -> UsageReport:

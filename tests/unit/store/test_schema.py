@@ -60,8 +60,8 @@ def test_each_release_migrates_and_keeps_its_rows(release: Path) -> None:
     old, new = fresh(), fresh()
     old.executescript(release.read_text(encoding="utf-8"))
     old.execute(f"PRAGMA user_version = {int(release.stem)}")
-    kept = {name: rows_of(old, name) for name in ("purchases", "payments", "evidence", "grants", "events", "customers")}
-    assert all(kept.values())
+    kept = {name: rows_of(old, name) for kind, name, _ in schema(old) if kind == "table"}
+    assert all(kept.values()), f"a table is empty: {kept}"
     migrations.migrate(old)
     migrations.migrate(new)
     assert schema(old) == schema(new)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain import ledger
+from easyisp_edge.domain.grants import Funding
+from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.payments import Disposition, EvidenceSource, Outcome
 from easyisp_edge.domain.purchases import PurchaseState
+from easyisp_edge.domain.values import Money
+from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.store import Tables
 from tests.fakes.clocks import START
 from tests.unit.shop import (
     OTHER_PURCHASE_ID,
     PURCHASE_ID,
+    TENANT,
+    a_claim,
     a_grant,
     a_payment,
     a_purchase,
-    add_customer,
     add_grant,
     add_purchase,
+    check_books,
     tables_in_memory,
 )
 
@@ -30,19 +37,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def sql() -> sqlite3.Connection:
-    """A store in which a purchase was paid and a grant made."""
+    """A store in which a purchase was paid, a grant made, and its receipt pasted."""
     connection, tx = tables_in_memory()
     add_grant(tx)
-    tx.evidence.append(
-        source=EvidenceSource.STK_CALLBACK,
-        strong=True,
-        purchase_id="01" * 16,
-        outcome=Outcome.PAID,
-        verdict="settled",
-        raw=b"{}",
-        at=START,
-    )
-    tx.events.append(Stream.MONEY, "payment.booked", "payment-1", {})
+    tx.claims.add(a_claim())
+    check_books(connection)
     return connection
 
 
@@ -90,11 +89,31 @@ def test_an_order_is_never_rewritten(sql: sqlite3.Connection, change: str) -> No
         "created_at = '2027-01-01T00:00:00.000Z'",
         "mpesa_receipt_number = 'ANOTHER001'",
         "mpesa_receipt_number = NULL",
+        "purchase_id = 'x'",
+        "purchase_id = NULL",
+        "phone = '254700000000'",
+        "phone = NULL",
     ],
 )
 def test_a_payment_is_never_rewritten(sql: sqlite3.Connection, change: str) -> None:
-    """Amount, receipt, payee, way and time stand once booked."""
+    """Amount, payee, way and time stand once booked; receipt, purchase and payer once they are known."""
+    sql.execute("PRAGMA foreign_keys=OFF")
     assert "never rewritten" in refused(sql, "payments", change)
+
+
+@pytest.mark.parametrize("last", [Disposition.REFUNDED, Disposition.MERGED])
+@pytest.mark.parametrize("next_one", ["grant", "wallet", "unmatched", "refunded", "merged"])
+def test_money_that_is_gone_does_not_come_back(sql: sqlite3.Connection, last: Disposition, next_one: str) -> None:
+    """What was given back, or was another payment's all along, buys nothing any more."""
+    sql.execute("UPDATE payments SET disposition = ?", (last.value,))
+    if next_one != last:
+        assert "never rewritten" in refused(sql, "payments", f"disposition = '{next_one}'")
+
+
+@pytest.mark.parametrize("change", ["amount_cents = 1", "to_owner = 'x'", "grant_id = NULL", "at = 'x'"])
+def test_an_entry_is_never_rewritten(sql: sqlite3.Connection, change: str) -> None:
+    """What was moved is moved back by another entry, or not at all."""
+    assert "append-only" in refused(sql, "entries", change)
 
 
 @pytest.mark.parametrize("change", ["raw = x'00'", "strong = 0", "verdict = 'x'", "purchase_id = 'x'"])
@@ -109,7 +128,7 @@ def test_events_are_never_rewritten(sql: sqlite3.Connection, change: str) -> Non
     assert "append-only" in refused(sql, "events", change)
 
 
-@pytest.mark.parametrize("table", ["purchases", "payments", "evidence", "events", "grants"])
+@pytest.mark.parametrize("table", ["purchases", "payments", "evidence", "events", "grants", "entries", "claims"])
 def test_nothing_of_money_is_deleted(sql: sqlite3.Connection, table: str) -> None:
     """Not one row, whatever refers to it."""
     sql.execute("PRAGMA foreign_keys=OFF")
@@ -123,11 +142,7 @@ def test_an_ended_grant_stays_ended(sql: sqlite3.Connection) -> None:
 
 
 def settled_twice(tx: Tables) -> None:
-    tx.payments.add(
-        a_payment(
-            payment_id="p2", mpesa_receipt_number="ANOTHER001", purchase_id="01" * 16, customer_id=add_customer(tx)
-        )
-    )
+    tx.payments.add(a_payment(payment_id="p2", mpesa_receipt_number="ANOTHER001", purchase_id="01" * 16))
 
 
 def receipt_twice(tx: Tables) -> None:
@@ -144,15 +159,16 @@ def receipt_twice(tx: Tables) -> None:
 
 
 def granted_twice(tx: Tables) -> None:
-    tx.grants.add(a_grant(grant_id="g2", username="ANOTHER"))
+    tx.grants.add(a_grant(grant_id="g2", purchase_id=None, username="ANOTHER"))
 
 
 def username_twice(tx: Tables) -> None:
-    add_grant(tx, number=2, username="USER000001")
+    tx.payments.add(a_payment(payment_id="p2", mpesa_receipt_number=None, purchase_id=None))
+    tx.grants.add(a_grant(grant_id="g2", payment_id="p2", purchase_id=None, username="USER000001"))
 
 
 def grant_for_nothing(tx: Tables) -> None:
-    tx.grants.add(a_grant(grant_id="g2", payment_id="nowhere", username="ANOTHER"))
+    tx.grants.add(a_grant(grant_id="g2", payment_id="nowhere", purchase_id=None, username="ANOTHER"))
 
 
 def payment_of_nobody(tx: Tables) -> None:
@@ -164,10 +180,44 @@ def evidence_about_nothing(tx: Tables) -> None:
         source=EvidenceSource.STK_QUERY,
         strong=True,
         purchase_id="nowhere",
+        mpesa_receipt_number=None,
         outcome=Outcome.PAID,
         verdict="settled",
         raw=b"",
         at=START,
+    )
+
+
+def funded_by_a_payment_and_without(tx: Tables) -> None:
+    tx.grants.add(a_grant(grant_id="g2", payment_id=None, purchase_id=None, username="ANOTHER"))
+
+
+def provisional_with_a_payment(tx: Tables) -> None:
+    tx.payments.add(a_payment(payment_id="p2", mpesa_receipt_number=None, purchase_id=None))
+    tx.grants.add(a_grant(grant_id="g2", payment_id="p2", funding=Funding.PROVISIONAL, username="ANOTHER"))
+
+
+def answered_twice(tx: Tables) -> None:
+    twice = a_grant(grant_id="g2", payment_id=None, purchase_id="01" * 16, funding=Funding.WALLET, username="ANOTHER")
+    tx.grants.add(twice)
+
+
+def moved_nowhere(tx: Tables) -> None:
+    tx.ledger.move(Money(1), ledger.sold(TENANT), ledger.sold("other"), at=START, payment_id="payment-1")
+
+
+def moved_for_nothing(tx: Tables) -> None:
+    tx.ledger.move(Money(1), ledger.received(TENANT), ledger.unmatched(TENANT), at=START)
+
+
+def notices_of_two_gateways_at_one_address(tx: Tables) -> None:
+    tx.gateways.put(GatewayState("one", "token"))
+    tx.gateways.put(GatewayState("other", "token"))
+
+
+def customer_nobody_can_know(tx: Tables) -> None:
+    tx.customers.paid(
+        new_id="c2", tenant_id=TENANT, service=Service.HOTSPOT, phone=None, mac=None, amount=Money(1), at=START
     )
 
 
@@ -192,6 +242,13 @@ def push_twice(tx: Tables) -> None:
         grant_for_nothing,
         payment_of_nobody,
         evidence_about_nothing,
+        funded_by_a_payment_and_without,
+        provisional_with_a_payment,
+        answered_twice,
+        moved_nowhere,
+        moved_for_nothing,
+        notices_of_two_gateways_at_one_address,
+        customer_nobody_can_know,
         callback_address_twice,
         push_twice,
     ],
@@ -217,13 +274,11 @@ def count(sql: sqlite3.Connection, table: str) -> int:
 def test_a_receipt_that_came_late_is_attached_once(sql: sqlite3.Connection) -> None:
     """From none to one is allowed, from one to another is not."""
     tx = tables_over(sql)
-    add_purchase(tx, a_purchase(account_reference="OTHER"))
-    payment = a_payment(payment_id="p2", mpesa_receipt_number=None, customer_id=add_customer(tx))
+    payment = a_payment(payment_id="p2", mpesa_receipt_number=None, purchase_id=None)
     tx.payments.add(payment)
-    tx.payments.attach_receipt("p2", "LATECOMER1")
-    tx.payments.attach_receipt("p2", "LATECOMER1")
+    named = replace(payment, mpesa_receipt_number="LATECOMER1")
+    tx.payments.update(named)
+    tx.payments.update(named)
     with pytest.raises(sqlite3.IntegrityError):
-        tx.payments.attach_receipt("p2", "LATECOMER2")
-    attached = tx.payments.by_id("p2")
-    assert attached is not None
-    assert attached.mpesa_receipt_number == "LATECOMER1"
+        tx.payments.update(replace(payment, mpesa_receipt_number="LATECOMER2"))
+    assert tx.payments.by_id("p2") == named

@@ -18,9 +18,23 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easyisp_edge.domain.claims import Refusal
 from easyisp_edge.domain.payments import Reason
+from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.web.pages import LoginForm, Offer, Pages, Phase, Shop
+from easyisp_edge.web.page_values import (
+    ClaimNews,
+    ClaimStep,
+    LoginForm,
+    Offer,
+    PaidShort,
+    Pasted,
+    Phase,
+    Shop,
+    Ways,
+)
+from easyisp_edge.web.pages import Pages
+from easyisp_edge.web.pay_menu import MenuKind, PayMenu
 from easyisp_edge.web.texts import Texts
 
 if TYPE_CHECKING:
@@ -35,6 +49,7 @@ PAGES = Pages(PORTAL, TEXTS)
 SHOP = Shop("Mama Njeri Wi-Fi", "#0b7a3b", "0712 345 678", "Karibu!")
 OFFER = Offer("day-1", "Daily", "KES 50", "1 day", "5 Mbps", "10 GB", 2)
 LOGIN = LoginForm("http://10.5.50.1/login", "u1", "p1", "http://10.5.50.2/?d=abc")
+MENU = PayMenu("paybill", "174379", "A3BDEFG", Money(5000), watched=True)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
 
 
@@ -59,14 +74,47 @@ def failed(reason: Reason | None, language: str = "en", **more: Any) -> bytes:
     return PAGES.failed(language=language, reason=reason, **(usual | more))
 
 
+def phone(**more: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "key": "k1", "ways": Ways(menu=True),
+    }  # fmt: skip
+    return PAGES.phone(**(usual | more))
+
+
+def offered(menu: PayMenu | None = MENU, **more: Any) -> bytes:
+    usual: dict[str, Any] = {"language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "poll_url": "/poll?p=1"}
+    return PAGES.offered(menu=menu, **(usual | more))
+
+
+def paid(**more: Any) -> bytes:
+    usual: dict[str, Any] = {"language": "en", "shop": SHOP, "device": "abc", "key": "k1", "needs_phone": False}
+    return PAGES.paid(**(usual | more))
+
+
+def claim(news: ClaimNews | ClaimStep, **more: Any) -> bytes:
+    usual: dict[str, Any] = {"language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "poll_url": "/poll?p=1"}
+    return PAGES.claim(news=news if isinstance(news, ClaimNews) else ClaimNews(news), **(usual | more))
+
+
 def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str = "a word") -> dict[str, bytes]:
     """Each page in each of its variants."""
     both: dict[str, Any] = {"language": language, "shop": shop}
     pages = {
         "choose": PAGES.choose(**both, offers=[offer], device="abc"),
         "choose, notice": PAGES.choose(**both, offers=[offer], device="abc", notice=said),
-        "phone": PAGES.phone(**both, offer=offer, device="abc", key="k1"),
-        "phone, wrong": PAGES.phone(**both, offer=offer, device="abc", key=said, phone=said, error=said),
+        "choose, credit": PAGES.choose(**both, offers=[offer], device="abc", credit=said),
+        "phone": phone(**both, offer=offer),
+        "phone, wrong": phone(**both, offer=offer, key=said, phone=said, error=said),
+        "phone, credit": phone(**both, offer=offer, ways=Ways(menu=True, credit=said)),
+        "phone, prompt only": phone(**both, offer=offer, ways=Ways()),
+        "phone, menu only": phone(**both, offer=offer, ways=Ways(prompt=False, menu=True)),
+        "offered, no gateway": offered(None, **both, offer=offer),
+        "offered, unseen": offered(MENU._replace(watched=False), **both, offer=offer),
+        "paid": paid(**both),
+        "paid, wrong": paid(**both, key=said, package_id=said, needs_phone=True, pasted=Pasted(said, said, said)),
+        "paid, wrong phone": paid(**both, pasted=Pasted(said, said, said, phone_wrong=True)),
+        "short": failed(Reason.PAID_SHORT, **both, offer=offer, short=PaidShort(said, said, MENU)),
+        "short, no rest": failed(Reason.PAID_SHORT, **both, offer=offer, short=PaidShort(said, said, None)),
         "online": online(**both, offer=offer, receipt=said, ends_at_local=said),
         "connecting, form": waiting("connecting", **both, offer=offer, login_form=LOGIN),
         "closed, gateway": PAGES.closed(**both, why="gateway"),
@@ -74,8 +122,22 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "error, said": PAGES.error(**both, status=400, message=said),
     }
     pages |= {f"waiting, {phase}": waiting(phase, **both, offer=offer, phone_masked=said) for phase in get_args(Phase)}
+    pages |= {f"menu, {phase}": waiting(phase, **both, offer=offer, menu=MENU) for phase in get_args(Phase)}
+    for kind in get_args(MenuKind):
+        menu = PayMenu(kind, said, said if kind == "paybill" else None, Money(5050), watched=True)
+        pages[f"offered, {kind}"] = offered(menu, **both, offer=offer)
+    pages |= {f"claim {at}": claim(news, **both, offer=offer) for at, news in enumerate(every_news(said))}
+    pages["claim, whatever it pays for"] = claim(every_news(said)[0], **both, offer=None)
+    pages["claim, form"] = claim(ClaimNews("verifying", said, seconds_left=900), **both, login_form=LOGIN)
     pages |= {f"error, {status}": PAGES.error(**both, status=status) for status in (400, 404, 429, 500)}
     return pages | {f"failed, {reason}": failed(reason, **both, offer=offer) for reason in (*Reason, None)}
+
+
+def every_news(said: str = "UJ25X7KQ3M") -> list[ClaimNews]:
+    """What a claim may come to."""
+    refused = [ClaimNews("refused", said, reason) for reason in Refusal]
+    others = [ClaimNews(step, said, None, said, 900) for step in get_args(ClaimStep) if step != "refused"]
+    return [*refused, *others, ClaimNews("verifying", said, watched=False), ClaimNews("verifying"), ClaimNews("over")]
 
 
 def unbroken(text: str) -> str:
@@ -112,6 +174,10 @@ class Read(HTMLParser):
 
     def fields(self) -> dict[str, str]:
         return {element["name"]: element.get("value", "") for element in self.all("input")}
+
+
+def links(body: bytes) -> list[str]:
+    return [link["href"] for link in Read(body).all("a")]
 
 
 LANGUAGES = pytest.mark.parametrize("language", TEXTS.languages)
@@ -193,6 +259,15 @@ class TestTexts:
             ("purchase.changed", set()),
             ("purchase.package_closed", set()),
             ("purchase.phone_busy", {"seconds"}),
+            ("claim.who", set()),
+            ("claim.unknown", set()),
+            ("claim.limit", {"minutes"}),
+            ("claim.empty", set()),
+            ("claim.too_long", set()),
+            ("claim.no_receipt", set()),
+            ("claim.reversal", set()),
+            ("claim.not_paid", set()),
+            ("wallet.short", set()),
             ("rate.limited", {"seconds"}),
         ],
     )
@@ -317,8 +392,8 @@ class TestEveryPage:
             page = Read(body)
             labels = {label["for"] for label in page.all("label")}
             known = {attributes.get("id") for _, attributes in page.elements}
-            for element in page.all("input"):
-                assert element["type"] == "hidden" or element["id"] in labels, name
+            for element in page.all("input") + page.all("textarea"):
+                assert element.get("type") == "hidden" or element["id"] in labels, name
                 assert set(element.get("aria-describedby", "").split()) <= known, name
 
     @LANGUAGES
@@ -374,10 +449,11 @@ class TestEveryPage:
 
 class TestChoose:
     def test_first_page_is_small(self) -> None:
-        """The first page with eight packages comes in one small answer."""
+        """The first page with eight packages, and credit to speak of, comes in one small answer."""
         offers = [replace(OFFER, package_id=f"package-{at}", name=f"Package number {at}") for at in range(8)]
         for language in TEXTS.languages:
-            assert len(PAGES.choose(language=language, shop=SHOP, offers=offers, device="a" * 43)) <= 9 * 1024
+            page = PAGES.choose(language=language, shop=SHOP, offers=offers, device="a" * 43, credit="KES 1,000")
+            assert len(page) <= 11 * 1024
 
     def test_each_offer_is_a_link(self) -> None:
         """Each package is one link that carries package, device and language."""
@@ -390,13 +466,28 @@ class TestChoose:
         both: dict[str, Any] = {"language": "en", "shop": SHOP, "offers": [OFFER]}
         rendered = PAGES.choose(**both, device="__DEVICE__")
         assert rendered.replace(b"__DEVICE__", b"Ab-_9") == PAGES.choose(**both, device="Ab-_9")
-        assert rendered.count(b"__DEVICE__") == 3
+        assert rendered.count(b"__DEVICE__") == 4
+
+    def test_who_has_paid_finds_the_way(self) -> None:
+        """From the first page, and from every page on which a payment is waited for or came to nothing."""
+        pages = {"choose": PAGES.choose(language="en", shop=SHOP, offers=[OFFER], device="abc")}
+        assert "/paid?d=abc&lang=en" in links(pages["choose"])
+        others = [waiting(phase) for phase in ("prompted", "unknown", "expired")] + [failed(None), offered()]
+        for page in others:
+            assert "/paid?package=day-1&d=abc&lang=en" in links(page)
+        assert not any(link.startswith("/paid") for link in links(waiting("connecting")))
+
+    def test_credit_is_told(self) -> None:
+        """Who has something in the wallet reads how much; nobody else reads of a wallet."""
+        both: dict[str, Any] = {"language": "en", "shop": SHOP, "offers": [OFFER], "device": "abc"}
+        assert "You have KES 40 of credit here." in Read(PAGES.choose(**both, credit="KES 40")).text["main"]
+        assert "credit" not in Read(PAGES.choose(**both)).text["main"]
 
 
 class TestPhone:
     def test_form_carries_everything(self) -> None:
         """Without script the form alone carries what the purchase needs, and asks for a phone's keys."""
-        page = Read(PAGES.phone(language="sw", shop=SHOP, offer=OFFER, device="abc", key="k1", phone="0712"))
+        page = Read(phone(language="sw", phone="0712"))
         (form,) = page.all("form")
         assert (form["method"], form["action"]) == ("post", "/buy")
         assert page.fields() == {"package": "day-1", "d": "abc", "lang": "sw", "key": "k1", "phone": "0712"}
@@ -406,26 +497,147 @@ class TestPhone:
     def test_names_and_numbers_are_not_broken_in_two(self) -> None:
         """A small screen breaks no line within M-Pesa or within a phone number."""
         said = "Pay by M-Pesa, such as 0712 345 678."
-        page = Read(PAGES.phone(language="en", shop=SHOP, offer=OFFER, device="a", key="k", error=said))
+        page = Read(phone(error=said))
         assert "M\u2011Pesa" in page.text["button"]
         assert "Pay by M\u2011Pesa, such as 0712\u00a0345\u00a0678." in page.text["main"]
 
     def test_wrong_number_is_told_at_the_field(self) -> None:
         """What was wrong is said, tied to the field, and the number typed is kept."""
         said = TEXTS.get("en", "errors.phone.unreadable")
-        page = Read(PAGES.phone(language="en", shop=SHOP, offer=OFFER, device="a", key="k", phone="12", error=said))
+        page = Read(phone(phone="12", error=said))
         number = page.all("input")[-1]
         assert number["value"] == "12"
         assert number["aria-invalid"] == "true"
         assert "wrong" in number["aria-describedby"].split()
         assert unbroken(said) in page.text["main"]
 
+    @pytest.mark.parametrize(
+        ("ways", "values"),
+        [(Ways(), [""]), (Ways(menu=True), ["", "no"]), (Ways(prompt=False, menu=True), ["no"])],
+    )
+    def test_a_button_for_each_way_to_pay(self, ways: Ways, values: list[str]) -> None:
+        """By prompt, then, more quietly, from the menu; by Enter the first of them is meant."""
+        buttons = Read(phone(ways=ways)).all("button")
+        assert [button.get("value", "") for button in buttons] == values
+        assert {button.get("name", "prompt") for button in buttons} == {"prompt"}
+        assert buttons[0]["class"] == "button"
+
+    def test_credit_that_pays_is_offered_first(self) -> None:
+        """The form for it carries what it needs, and asks for no number."""
+        page = Read(phone(ways=Ways(menu=True, credit="KES 80")))
+        assert [form["action"] for form in page.all("form")] == ["/credit", "/buy"]
+        hidden = [element["name"] for element in page.all("input") if element["type"] == "hidden"]
+        assert hidden == ["package", "d", "lang", "key"] * 2
+        assert "You have KES 80 of credit here" in page.text["main"]
+        assert "Pay KES 50 from your credit" in page.text["button"]
+
+
+class TestMenu:
+    def test_every_page_that_waits_tells_it(self) -> None:
+        """PayBill number, account and amount; until the money is in, and not when it is."""
+        for phase in ("prompted", "unknown", "expired"):
+            text = Read(waiting(phase, menu=MENU)).text["main"]
+            for word in ("PayBill number", "174379", "Account number", "A3BDEFG", "KES 50"):
+                assert word in text, (phase, word)
+        assert "PayBill" not in Read(waiting("prompted", menu=None)).text["main"]
+
+    def test_the_code_is_parted_for_the_eye_alone(self) -> None:
+        """What is selected and copied has no dash in it: M-Pesa takes letters and digits."""
+        assert b'<b class="code">A3B<i></i>DEFG</b>' in offered()
+        assert b'.code i::before{content:"-"}' in offered()
+        assert b'<b class="code">0123456789012</b>' in offered(MENU._replace(account="0123456789012"))
+
+    @pytest.mark.parametrize(
+        ("kind", "said"),
+        [("paybill", "then Pay Bill."), ("till", "then Buy Goods and Services."), ("phone", "Pochi la Biashara.")],
+    )
+    def test_each_kind_has_its_own_way_through_the_menu(self, kind: MenuKind, said: str) -> None:
+        """Numbered steps, and an account only where M-Pesa asks for one."""
+        menu = MENU._replace(kind=kind, account="A3BDEFG" if kind == "paybill" else None)
+        page = Read(offered(menu))
+        assert len(page.all("li")) == 3 + 4
+        assert said in page.text["main"]
+        assert ("Account number" in page.text["main"]) == (kind == "paybill")
+
+    def test_who_is_not_seen_is_told_to_show_the_message(self) -> None:
+        """Where M-Pesa tells us nothing, the page promises nothing, and the way on is the receipt."""
+        seen, unseen = offered(), offered(MENU._replace(watched=False))
+        assert "let online by itself" in Read(seen).text["main"]
+        assert "let online by itself" not in Read(unseen).text["main"]
+        assert b'<a class="button second" href="/paid' in seen
+        assert b'<a class="button" href="/paid' in unseen
+
+
+class TestClaims:
+    def test_form_carries_everything(self) -> None:
+        """Without script the form alone carries what the claim needs."""
+        page = Read(paid(package_id="day-1", pasted=Pasted("UJ25", "0712")))
+        (form,) = page.all("form")
+        assert (form["method"], form["action"]) == ("post", "/paid")
+        assert page.fields() == {"package": "day-1", "d": "abc", "lang": "en", "key": "k1", "phone": "0712"}
+        (area,) = page.all("textarea")
+        assert (area["name"], page.text["textarea"].strip()) == ("text", "UJ25")
+        assert "package" not in Read(paid()).fields()
+
+    @pytest.mark.parametrize("needed", [True, False])
+    def test_phone_is_needed_where_the_device_is_not_known(self, needed: bool) -> None:  # noqa: FBT001 - a case
+        """Else it may be left empty."""
+        (field,) = [element for element in Read(paid(needs_phone=needed)).all("input") if element["name"] == "phone"]
+        assert ("required" in field) == needed
+
+    @pytest.mark.parametrize(("phone_wrong", "at_fault"), [(True, "input"), (False, "textarea")])
+    def test_what_is_wrong_is_told_at_its_field(self, phone_wrong: bool, at_fault: str) -> None:  # noqa: FBT001 - a case
+        """And what was typed is kept."""
+        page = Read(paid(pasted=Pasted("two\nlines", "12", "Wrong.", phone_wrong)))
+        (wrong,) = [tag for tag, attributes in page.elements if "aria-invalid" in attributes]
+        assert wrong == at_fault
+        assert page.text["textarea"].strip() == "two\nlines"
+        assert page.fields()["phone"] == "12"
+
+    def test_what_is_looked_for_is_followed(self) -> None:
+        """By script, and without it by reloading; what is decided stays as it is."""
+        for step in get_args(ClaimStep):
+            body = claim(ClaimNews(step, reason=Refusal.USED))
+            looking = step in {"verifying", "provisional"}
+            assert Read(body).all("main") == [{"data-poll": "/poll?p=1", "data-step": step} if looking else {}]
+            assert (b"http-equiv" in body) == looking
+
+    @LANGUAGES
+    def test_each_end_has_its_own_words(self, language: str) -> None:
+        """Every outcome and every refusal is told differently, and none leaves the customer without a way on."""
+        said = {}
+        for news in every_news():
+            page = Read(claim(news, language=language))
+            said[page.text["main"]] = news
+            assert f"/?more=1&d=abc&lang={language}" in [link["href"] for link in page.all("a")]
+        assert len(said) == len(every_news())
+
+    def test_refused_can_be_tried_again(self) -> None:
+        """For the same package."""
+        page = claim(ClaimNews("refused", "UJ25X7KQ3M", Refusal.UNKNOWN_RECEIPT))
+        assert "/paid?package=day-1&d=abc&lang=en" in links(page)
+
+    def test_access_in_advance_is_told_as_such(self) -> None:
+        """For how long, before and after the device is online."""
+        assert "online for 15 min" in Read(claim(ClaimNews("verifying", seconds_left=900))).text["main"]
+        page = Read(claim(ClaimNews("provisional", seconds_left=900)))
+        assert [timer["data-seconds-left"] for timer in page.all("dd") if "data-seconds-left" in timer] == ["900"]
+
+    def test_credit_of_a_claim(self) -> None:
+        """How much is in the wallet, and the way to spend it."""
+        page = claim(ClaimNews("credited", credit="KES 40"))
+        assert "You have KES\u00a040 of credit here" in Read(page).text["main"]
+
+    def test_who_only_names_a_device_reads_no_receipt(self) -> None:
+        """Then there is none to show."""
+        assert "M-Pesa code" not in Read(claim(ClaimNews("verifying"))).text["main"].replace("\u2011", "-")
+
 
 class TestFollowing:
     def test_every_waiting_page_follows_by_itself(self) -> None:
         """Script is told where to ask and at which step it is; without script the page reloads itself."""
         pages = {phase: waiting(phase) for phase in get_args(Phase)}
-        pages |= {"online": online(), "failed": failed(Reason.CANCELLED)}
+        pages |= {"online": online(), "failed": failed(Reason.CANCELLED), "offered": offered()}
         for step, body in pages.items():
             page = Read(body)
             assert page.all("main") == [{"data-poll": "/poll?p=1", "data-step": step}]
@@ -468,12 +680,21 @@ class TestFollowing:
         assert len(set(said.values())) == len(Reason) + 1
 
     def test_trying_again(self) -> None:
-        """A failed payment can be tried again, unless the money came and only the amount was wrong."""
+        """A failed payment can be tried again, unless money came and only the amount was wrong."""
         again = "/buy?package=day-1&d=abc&lang=en"
         for reason in (*Reason, None):
-            links = [link["href"] for link in Read(failed(reason)).all("a")]
-            assert (again in links) == (reason is not Reason.WRONG_AMOUNT)
-            assert "/?more=1&d=abc&lang=en" in links
+            assert (again in links(failed(reason))) == (reason not in {Reason.WRONG_AMOUNT, Reason.PAID_SHORT})
+            assert "/?more=1&d=abc&lang=en" in links(failed(reason))
+
+    def test_paid_too_little(self) -> None:
+        """How much of how much, that it is the customer's, and how to pay the rest, where that can be told."""
+        short = PaidShort("KES 30", "KES 50", MENU._replace(amount=Money(2000)))
+        text = Read(failed(Reason.PAID_SHORT, short=short)).text["main"]
+        for word in ("You paid KES 30 of KES 50", "the other KES 20", "A3BDEFG", "pay from your credit"):
+            assert word in text
+        without = Read(failed(Reason.PAID_SHORT, short=replace(short, menu=None))).text["main"]
+        assert "You paid KES 30 of KES 50" in without
+        assert "PayBill" not in without
 
 
 class TestPolicyAndColour:
@@ -587,17 +808,20 @@ class Site:
     step: str = ""
     polls: int = 0
     posts: int = 0
+    posted: list[dict[str, str]] = field(default_factory=list)
+    status: int = 200
     reachable: bool = True
 
     async def answer(self, request: web.Request) -> web.Response:
         if request.path == "/poll":
             self.polls += 1
-            return web.json_response({"step": self.step}, status=200 if self.reachable else 503)
+            return web.json_response({"step": self.step}, status=self.status if self.reachable else 503)
         if request.path.startswith("/static/"):
             body, kind = PAGES.static[request.path.removeprefix("/static/")]
             return web.Response(body=body, headers={"Content-Type": kind})
         self.posts += request.method == "POST"
         if request.method == "POST":
+            self.posted.append({key: str(value) for key, value in (await request.post()).items() if key == "prompt"})
             return web.Response(status=204)  # the browser stays where it is
         headers = {"Content-Security-Policy": PAGES.csp(SHOP)}
         return web.Response(body=self.body(), content_type="text/html", charset="utf-8", headers=headers)
@@ -622,7 +846,8 @@ async def browsing(site: Site) -> AsyncIterator[Page]:
             chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
             page = await chromium.new_page(viewport={"width": 320, "height": 640})
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda line: complaints.append(line.text) if "503" not in line.text else None)
+            answered = re.compile("status of (422|503)")
+            page.on("console", lambda line: None if answered.search(line.text) else complaints.append(line.text))
             await page.clock.install(time=datetime(2026, 2, 3, 9, 0, tzinfo=UTC))
             await page.clock.pause_at(datetime(2026, 2, 3, 9, 1, tzinfo=UTC))
             page.set_default_timeout(10_000)
@@ -657,6 +882,16 @@ class TestScript:
             async with page.expect_navigation():
                 await page.clock.run_for(1000)
             assert await page.locator("h1").text_content() == "You are online"
+
+    @pytest.mark.parametrize("status", [202, 422])
+    async def test_a_refusal_is_news(self, status: int) -> None:
+        """Claims are answered by 202 and 422, too: a new step in such an answer loads the page anew."""
+        site = Site(lambda: claim("verifying"), step="refused", status=status)
+        async with browsing(site) as page:
+            site.body = lambda: claim(ClaimNews("refused", reason=Refusal.USED))
+            async with page.expect_navigation():
+                await page.clock.run_for(1000)
+            assert await page.locator("h1").text_content() == "This payment was used already"
 
     async def test_rests_while_nobody_looks(self) -> None:
         """Behind the PIN prompt the page asks nothing, and asks at once when it is seen again."""
@@ -694,17 +929,21 @@ class TestScript:
 
     async def test_sends_a_form_once(self) -> None:
         """An impatient second tap sends nothing; after a while the button serves again."""
-        site = Site(lambda: PAGES.phone(language="en", shop=SHOP, offer=OFFER, device="a", key="k", phone="0712"))
-        async with browsing(site) as page:
-            button = page.locator("button")
-            async with page.expect_response(lambda answer: answer.request.method == "POST"):
-                await button.click()
-            assert await button.is_disabled()
-            assert await button.text_content() == "Sending…"
-            await page.evaluate("document.querySelector('form').requestSubmit()")
-            await page.clock.run_for(20_000)
-            assert await button.is_enabled()
-            assert site.posts == 1
+        for pressed, other in (("button:not([name])", "[name=prompt]"), ("[name=prompt]", "button:not([name])")):
+            site = Site(lambda: phone(phone="0712"))
+            async with browsing(site) as page:
+                button, label = page.locator(pressed), await page.locator(other).text_content()
+                async with page.expect_response(lambda answer: answer.request.method == "POST"):
+                    await button.click()
+                await page.clock.run_for(1)
+                assert [await button.is_disabled(), await page.locator(other).is_disabled()] == [True, True]
+                assert await button.text_content() == "Sending…"
+                assert await page.locator(other).text_content() == label
+                await page.evaluate("document.querySelector('form').requestSubmit()")
+                await page.clock.run_for(20_000)
+                assert await button.is_enabled()
+                assert site.posts == 1
+                assert site.posted == [{"prompt": "no"} if pressed == "[name=prompt]" else {}]
 
     @LANGUAGES
     async def test_fits_a_small_phone(self, language: str) -> None:
@@ -717,7 +956,7 @@ class TestScript:
                 await page.reload()
                 assert await page.evaluate("document.documentElement.scrollWidth") <= 320, name
                 small = await page.evaluate(
-                    "[...document.querySelectorAll('a, button, input:not([type=hidden])')]"
+                    "[...document.querySelectorAll('a, button, textarea, input:not([type=hidden])')]"
                     ".map(e => e.getBoundingClientRect()).filter(r => r.width < 44 || r.height < 44).length"
                 )
                 assert small == 0, name

@@ -19,8 +19,10 @@ from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError, NotFoundError
 from easyisp_edge.web.requests import (
     BODY_OCTETS_MAX,
+    flag_of,
     needed_text,
     parse_object,
+    pasted_of,
     read_body,
     read_form,
     read_object,
@@ -361,3 +363,35 @@ class TestVisit:
         behind = router_of_nas(config, "10.0.0.2", "10.1.0.9")
         assert behind is not None
         assert behind.id == "a"
+
+
+class TestPastedOf:
+    def test_several_lines_are_one_text(self) -> None:
+        """Blanks around it go, those within stay; numbers of characters are counted without the former."""
+        assert pasted_of({"smsText": "  UKL5QWERT1\nConfirmed. \n"}, "smsText", least=10, most=30) == (
+            "UKL5QWERT1\nConfirmed."
+        )
+        assert pasted_of({"smsText": " 1234567890 "}, "smsText", least=10, most=10) == "1234567890"
+
+    @pytest.mark.parametrize(
+        "value", [None, "", " " * 20, "123456789", "1" * 31, 1234567890, ["a"], "half a pair \ud800"]
+    )
+    def test_what_is_no_text_of_that_length_is_refused(self, value: object) -> None:
+        """With the field's name."""
+        with pytest.raises(InvalidError) as caught:
+            pasted_of({"smsText": value}, "smsText", least=10, most=30)
+        assert caught.value.field == "smsText"
+
+
+class TestFlagOf:
+    def test_yes_no_and_nothing_said(self) -> None:
+        """What is left out is as the caller says."""
+        assert [flag_of({"prompt": told}, "prompt", default=True) for told in (True, False)] == [True, False]
+        assert flag_of({}, "prompt", default=True)
+
+    @pytest.mark.parametrize("value", [None, "no", "false", 0, 1, []])
+    def test_anything_else_is_refused(self, value: object) -> None:
+        """Nobody is to guess what was meant."""
+        with pytest.raises(InvalidError) as caught:
+            flag_of({"prompt": value}, "prompt", default=True)
+        assert caught.value.field == "prompt"

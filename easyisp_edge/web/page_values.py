@@ -1,0 +1,140 @@
+"""What pages are made of: the shop, the package, ways to pay, news, each already in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from easyisp_edge.domain.claims import Refusal
+    from easyisp_edge.web.pay_menu import PayMenu
+
+Phase = Literal["prompted", "unknown", "expired", "connecting"]
+Closure = Literal["gateway", "packages"]
+ClaimStep = Literal["verifying", "provisional", "credited", "refused", "over", "elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Whose portal it is.
+
+    Args:
+        title: The shop's name.
+        colour: Its own colour, `#rrggbb`.
+        support_phone: Whom to call, as it is to be read; None for nobody.
+        note: A word of the owner to the customers; None for none.
+    """
+
+    title: str
+    colour: str
+    support_phone: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A package as the customer reads it, already in words.
+
+    Args:
+        package_id: Its id.
+        name: Its name.
+        price: Such as `KES 50`.
+        duration: Such as `1 hour`.
+        speed: Such as `5 Mbps`.
+        data: Such as `1 GB`; None for no limit.
+        devices: How many devices may be on at once.
+    """
+
+    package_id: str
+    name: str
+    price: str
+    duration: str
+    speed: str
+    data: str | None
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoginForm:
+    """What the router's own login page is sent, so that the browser can log itself in.
+
+    Args:
+        action: Address of the router's login page, from the configuration and never from a request.
+        username: The grant's.
+        password: The grant's.
+        destination: Where the router sends the browser after; browsers hold redirects of a form to the
+            `form_targets` of `Pages.csp` too, so it is best the portal's own address.
+    """
+
+    action: str
+    username: str
+    password: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a package can be paid for.
+
+    Args:
+        prompt: By a prompt on the phone.
+        menu: From the M-Pesa menu.
+        credit: What the customer has in the wallet, where it pays for the package.
+    """
+
+    prompt: bool = True
+    menu: bool = False
+    credit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaidShort:
+    """Less was paid than the price.
+
+    Args:
+        paid: How much.
+        price: Of how much.
+        menu: How the rest is paid; None where it cannot be paid to the same purchase.
+    """
+
+    paid: str
+    price: str
+    menu: PayMenu | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """What was entered to show a payment, and what was wrong with it.
+
+    Args:
+        text: The message or receipt.
+        phone: The number it was paid from.
+        error: What is wrong, in the page's language.
+        phone_wrong: Whether that is about the phone.
+    """
+
+    text: str = ""
+    phone: str = ""
+    error: str | None = None
+    phone_wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimNews:
+    """Where a claim stands, for a customer.
+
+    Args:
+        step: What the page shows.
+        receipt: What was claimed; None for who only names a device.
+        reason: For refused, why.
+        credit: For credited, what is in the wallet.
+        seconds_left: Of access given until it is decided.
+        watched: Whether M-Pesa is asked, rather than the staff.
+    """
+
+    step: ClaimStep
+    receipt: str | None = None
+    reason: Refusal | None = None
+    credit: str = ""
+    seconds_left: int = 0
+    watched: bool = True

@@ -1,0 +1,186 @@
+"""What a customer is shown of where he stands, be it by a purchase, a claim or a device; and pages as answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from easyisp_edge.errors import InvalidError
+from easyisp_edge.services.standing import Step
+from easyisp_edge.web.page_values import ClaimNews, LoginForm
+
+if TYPE_CHECKING:
+    from easyisp_edge.config import Tenant
+    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.web.page_values import ClaimStep, Offer, Phase
+    from easyisp_edge.web.portal import Portal
+    from easyisp_edge.web.visits import Device
+
+# A name or address and a port; what is more than that would go on into the login form.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
+
+_PHASES: dict[Step, Phase] = {
+    Step.PROMPTED: "prompted",
+    Step.UNKNOWN: "unknown",
+    Step.EXPIRED: "expired",
+    Step.CONNECTING: "connecting",
+}
+_CLAIM_STEPS: dict[Step, ClaimStep] = {
+    Step.VERIFYING: "verifying",
+    Step.PROVISIONAL: "provisional",
+    Step.CREDITED: "credited",
+    Step.REFUSED: "refused",
+    Step.OVER: "over",
+    Step.ELSEWHERE: "elsewhere",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """For whom a page is made.
+
+    Args:
+        tenant: Whose shop.
+        language: In which language.
+        device: For which device.
+        poll_url: Where the page asks for news.
+        origin: The address the portal was asked by.
+        here: The page's own path, which holds a secret; None for the start, which anybody may ask for any device.
+    """
+
+    tenant: Tenant
+    language: str
+    device: Device
+    poll_url: str
+    origin: str
+    here: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPages:
+    """Makes the page of each step, and sends pages."""
+
+    portal: Portal
+
+    def answer(self, tenant: Tenant, page: bytes, *, status: int = 200) -> web.Response:
+        """A page as an answer."""
+        return web.Response(body=page, status=status, headers=self._headers_for(tenant))
+
+    def see_other(self, location: str) -> web.Response:
+        """On to another page."""
+        return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
+
+    def show(self, standing: Standing, view: View) -> web.Response:
+        """The page for where somebody stands; the start, where he may choose."""
+        if standing.step is Step.CHOOSE:
+            return self.see_other(f"/?d={view.device.token}&lang={view.language}")
+        if standing.step in {Step.CONNECTING, Step.VERIFYING} and standing.admission is not None:
+            self.portal.access.tell_routers(view.tenant.id)
+        return self.answer(view.tenant, self._page(standing, view))
+
+    def _page(self, standing: Standing, view: View) -> bytes:
+        common: dict[str, Any] = {
+            "language": view.language,
+            "shop": self.portal.shop(view.tenant),
+            "offer": self._offer_of(standing, view.language),
+            "device": view.device.token,
+            "poll_url": view.poll_url,
+            "here": view.here,
+        }
+        if standing.step in _CLAIM_STEPS:
+            return self._claim(standing, view, common)
+        if standing.step is Step.ONLINE:
+            return self._online(standing, view, common)
+        return self._purchase(standing, view, common)
+
+    def _online(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
+        ends_at = self.portal.standing.ends_at(standing)
+        return self.portal.pages.online(
+            **common,
+            seconds_left=standing.seconds_left,
+            ends_at_local=self.portal.texts.moment(view.language, ends_at, self.portal.clock.now()),
+            receipt=standing.mpesa_receipt_number,
+        )
+
+    def _purchase(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
+        pages, purchase = self.portal.pages, standing.purchase
+        if purchase is not None and standing.step is Step.FAILED:
+            return pages.failed(**common, reason=purchase.reason, short=self.portal.paid_short(purchase))
+        menu = None if purchase is None else self.portal.menu_of(purchase)
+        if standing.step is Step.OFFERED:
+            return pages.offered(**common, menu=menu)
+        waited = 0.0 if purchase is None else (self.portal.clock.now() - purchase.created_at).total_seconds()
+        return pages.waiting(
+            **common,
+            phase=_PHASES[standing.step],
+            phone_masked="" if purchase is None else purchase.phone.masked,
+            seconds_waited=waited,
+            menu=menu,
+            login_form=self._login_form(standing, view),
+        )
+
+    def _claim(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
+        claim = standing.claim
+        if claim is None:
+            raise LookupError("these steps are of claims")
+        gateway = self.portal.site.gateway(claim.gateway_id)
+        news = ClaimNews(
+            step=_CLAIM_STEPS[standing.step],
+            receipt=None if view.here is None else standing.mpesa_receipt_number,
+            reason=claim.reason,
+            credit=str(standing.credit or ""),
+            seconds_left=standing.seconds_left,
+            watched=gateway is not None and (gateway.c2b or gateway.pull is not None),
+        )
+        form = self._login_form(standing, view) if standing.step is Step.VERIFYING else None
+        return self.portal.pages.claim(**common, news=news, login_form=form)
+
+    def _login_form(self, standing: Standing, view: View) -> LoginForm | None:
+        # The login's secret is for whoever holds the purchase's id, never for a mere hardware address.
+        if view.here is None or standing.admission is None or view.device.router_id is None:
+            return None
+        router = next((r for r in self.portal.site.config.routers if r.id == view.device.router_id), None)
+        if router is None or router.login_url is None:
+            return None
+        grant = standing.admission
+        return LoginForm(str(router.login_url), grant.username, grant.password, view.origin + view.here)
+
+    def _offer_of(self, standing: Standing, language: str) -> Offer | None:
+        """What it is about: what was bought, or is wanted; None for a claim on whatever the money pays for."""
+        if standing.admission is not None and standing.step not in {Step.VERIFYING, Step.PROVISIONAL}:
+            return self.portal.offer(standing.admission.package, language)
+        about = standing.purchase or standing.claim
+        if about is None:
+            raise LookupError("a standing is about a purchase, a claim or a grant")
+        if about.package_version_id is None:
+            return None
+        return self.portal.offer(self.portal.store.read.packages.by_id(about.package_version_id).package, language)
+
+    def _headers_for(self, tenant: Tenant) -> CIMultiDict[str]:
+        made = self.portal.ready_made.headers
+        if tenant.id not in made:
+            targets = [router.login_url for router in self.portal.site.config.routers if router.login_url is not None]
+            headers = {
+                "Content-Type": "text/html; charset=utf-8",
+                "Content-Security-Policy": self.portal.pages.csp(self.portal.shop(tenant), targets),
+                "Cache-Control": "no-store",
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+            }
+            made[tenant.id] = CIMultiDict(headers)
+        return made[tenant.id]
+
+
+def origin_of(request: web.Request) -> str:
+    """The address the portal was asked by.
+
+    Raises:
+        InvalidError: It names no host.
+    """
+    if _HOST.fullmatch(request.host) is None:
+        raise InvalidError("request.invalid", "The Host header names no host.")
+    return f"{request.scheme}://{request.host}"

@@ -1,0 +1,116 @@
+"""Write the dump of a database of this release's schema, with rows in every table, beside the schema's tests.
+
+Run as `python -m tests.unit.store.write_release` when a migration was added and before it is released; the dumps
+of earlier releases stay as they are. The rows are written by the code that writes them in earnest.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from easyisp_edge.domain.logins import UsageKind, UsageReport
+from easyisp_edge.domain.payers import Payer
+from easyisp_edge.domain.payments import EvidenceSource, Reason
+from easyisp_edge.domain.values import Money
+from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.judgement import Judge
+from easyisp_edge.store import migrations
+from easyisp_edge.store.gateway_states import GatewayState
+from easyisp_edge.timekeeping import BoxClock
+from tests.fakes.clocks import START, ManualTime, SeededRandomness
+from tests.fakes.gateway import PAYER, PNG, callback_paid, money_record, not_paid, query_paid
+from tests.unit.shop import (
+    GATEWAY,
+    HOUR,
+    MAC,
+    OTHER_MAC,
+    OTHER_PAY_CODE,
+    OTHER_PHONE,
+    OTHER_PURCHASE_ID,
+    PURCHASE_ID,
+    RECEIVER,
+    ROUTER,
+    a_claim,
+    a_prompted_purchase,
+    a_purchase,
+    add_purchase,
+    check_books,
+    tables_in_memory,
+)
+
+if TYPE_CHECKING:
+    from easyisp_edge.store.store import Tables
+
+RELEASES = Path(__file__).with_name("releases")
+
+
+def fill(tx: Tables) -> None:
+    """Let a site live a little: one paid by callback, one by query and merged, credit, a claim, unmatched money."""
+    judge = Judge(tx, START, Identifiers(SeededRandomness()))
+    add_purchase(tx, a_prompted_purchase())
+    judge.settle(PURCHASE_ID, callback_paid())
+    _merged(tx, judge)
+    judge.settle_record(RECEIVER, money_record(receipt="SKL41CREDT", amount=Money(300), account=OTHER_PAY_CODE))
+    judge.settle_record(RECEIVER, money_record(receipt="SKL41NBDYS", amount=Money(700), payer=Payer()))
+    judge.settle_record(RECEIVER, money_record(receipt="SKL41RETRN", amount=Money(50), payer=Payer()))
+    returned = tx.payments.by_receipt("SKL41RETRN")
+    assert returned is not None
+    judge.books.refund(returned)
+    _claims(tx, judge)
+    tx.gateways.put(GatewayState(GATEWAY, "e" * 32, START, START, START))
+    tx.posters.put(GATEWAY, f"174379 {OTHER_PAY_CODE}", HOUR.price, PNG, START)
+    _use(tx)
+
+
+def _merged(tx: Tables, judge: Judge) -> None:
+    other = a_prompted_purchase(
+        purchase_id=OTHER_PURCHASE_ID,
+        phone=OTHER_PHONE,
+        mac=OTHER_MAC,
+        account_reference=OTHER_PAY_CODE,
+        checkout_request_id="ws_CO_2",
+    )
+    add_purchase(tx, other, "other token")
+    judge.settle_record(RECEIVER, money_record(receipt="SKL41MERGE", payer=Payer()))
+    judge.settle(OTHER_PURCHASE_ID, query_paid(checkout="ws_CO_2"))
+    judge.settle(OTHER_PURCHASE_ID, callback_paid(checkout="ws_CO_2", receipt="SKL41MERGE", phone=OTHER_PHONE))
+
+
+def _claims(tx: Tables, judge: Judge) -> None:
+    buyer = Buyer(RECEIVER.tenant_id, HOUR.service, PAYER, MAC, None)
+    version = tx.packages.version_of(HOUR, START)
+    given = judge.books.provide(buyer, version, 900)
+    tx.claims.add(a_claim(mpesa_receipt_number="SKL41LATER", provisional_grant_id=given.grant_id))
+    failed = a_purchase(purchase_id="f" * 32, account_reference="QRSTVW8")
+    add_purchase(tx, failed, "third token")
+    judge.settle(failed.purchase_id, not_paid(EvidenceSource.STK_CALLBACK, Reason.CANCELLED, checkout="ws_CO_3"))
+
+
+def _use(tx: Tables) -> None:
+    grant = tx.grants.by_purchase(PURCHASE_ID)
+    assert grant is not None
+    tx.grants.update(grant.started(START))
+    usage = UsageReport(ROUTER, UsageKind.INTERIM, "80000001", grant.username, None, MAC, "10.5.50.11", 60, 1, 2, "")
+    tx.sessions.report(usage, grant.grant_id, START, START)
+    tx.sessions.stop(replace(usage, kind=UsageKind.STOP, cause="User-Request"), START + timedelta(minutes=1))
+    tx.sessions.report(replace(usage, session_id="80000002"), grant.grant_id, START, START)
+    tx.clock.write_down(BoxClock(ManualTime(), None).mark())
+
+
+def main() -> None:
+    """Write the file."""
+    connection, tx = tables_in_memory()
+    fill(tx)
+    check_books(connection)
+    path = RELEASES / f"{len(migrations.scripts()):04}.sql"
+    path.write_text("".join(f"{line}\n" for line in connection.iterdump()), encoding="utf-8")
+    sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main()
