@@ -138,14 +138,16 @@ class ClaimService:
         return claim
 
     async def round(self) -> float | None:
-        """Look at the claims that are due; gives the seconds until the next is due."""
+        """Look at the claims that are due, or that a list read meanwhile decides; gives the seconds until the next."""
         store, clock = self.settlement.store, self.settlement.clock
-        for claim in store.read.claims.due(clock.now(), _LOOKED_AT_MAX):
+        due = store.read.claims.due(clock.now(), _LOOKED_AT_MAX)
+        provable = store.read.claims.provable(VISIBLE_WITHIN, _LOOKED_AT_MAX)
+        for claim in {each.claim_id: each for each in due + provable}.values():
             gateway = self.gateway_of(claim.tenant_id)
             looked = await store.write(lambda tx, claim=claim, gateway=gateway: self._look_again(tx, claim, gateway))  # type: ignore[misc]
             self._follow_up(looked)
-        due = store.read.claims.next_look_at()
-        return None if due is None else max(0.0, (due - clock.now()).total_seconds())
+        next_at = store.read.claims.next_look_at()
+        return None if next_at is None else max(0.0, (next_at - clock.now()).total_seconds())
 
     def _version(self, order: ClaimOrder) -> PackageVersion | None:
         if order.package_id is None:

@@ -17,7 +17,7 @@ from easyisp_edge.store.columns import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from easyisp_edge.domain.values import MacAddress
 
@@ -116,6 +116,16 @@ class ClaimsTable:
     def due(self, now: datetime, limit: int) -> list[Claim]:
         """Claims to be looked at, longest due first."""
         return self._many("WHERE look_at IS NOT NULL AND look_at <= ? ORDER BY look_at LIMIT ?", instant(now), limit)
+
+    def provable(self, visible_within: timedelta, limit: int) -> list[Claim]:
+        """Claims whose gateway's list was read so long after they were made that it knows their receipt, or nobody."""
+        return self._many(
+            "WHERE state = 'verifying' AND EXISTS (SELECT 1 FROM gateway_states s"
+            " WHERE s.gateway_id = claims.gateway_id AND min(s.swept_at, s.swept_until) >= strftime('%Y-%m-%dT%H:%M:%fZ', claims.created_at, ?))"
+            " ORDER BY created_at LIMIT ?",
+            f"+{visible_within.total_seconds():.0f} seconds",
+            limit,
+        )
 
     def next_look_at(self) -> datetime | None:
         """When the next claim is to be looked at."""

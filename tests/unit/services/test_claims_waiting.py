@@ -74,6 +74,24 @@ async def test_more_than_a_handful_are_looked_at_one_lot_after_the_other(stage: 
     assert await stage.claims.round() == 40.0
 
 
+async def test_a_list_that_decides_it_is_heeded_at_once(stage: ClaimsStage) -> None:
+    """Not only when the claim's own next look is due."""
+    claim = await stage.paste()
+    stage.pass_by(10 * MINUTE)
+    await stage.claims.round()
+    stage.pass_by(5 * MINUTE - 1)
+    await stage.read_list()
+    await stage.claims.round()
+    assert stage.claim(claim.claim_id).state is ClaimState.VERIFYING
+    stage.pass_by(MINUTE)
+    await stage.read_list()
+    due = stage.claim(claim.claim_id).look_at
+    assert due is not None
+    assert due > stage.books.now()
+    await stage.claims.round()
+    assert stage.claim(claim.claim_id).reason is Refusal.UNKNOWN_RECEIPT
+
+
 async def test_money_that_comes_to_be_known_is_the_claimants(stage: ClaimsStage) -> None:
     """At once when it is told, without another look."""
     claim = await stage.paste()
