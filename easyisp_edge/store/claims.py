@@ -121,7 +121,8 @@ class ClaimsTable:
         """Claims whose gateway's list was read so long after they were made that it knows their receipt, or nobody."""
         return self._many(
             "WHERE state = 'verifying' AND EXISTS (SELECT 1 FROM gateway_states s"
-            " WHERE s.gateway_id = claims.gateway_id AND min(s.swept_at, s.swept_until) >= strftime('%Y-%m-%dT%H:%M:%fZ', claims.created_at, ?))"
+            " WHERE s.gateway_id = claims.gateway_id"
+            " AND min(s.swept_at, s.swept_until) >= strftime('%Y-%m-%dT%H:%M:%fZ', claims.created_at, ?))"
             " ORDER BY created_at LIMIT ?",
             f"+{visible_within.total_seconds():.0f} seconds",
             limit,
