@@ -48,7 +48,7 @@ def search(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     words.write_text("".join(f'"{escaped(word)}"\n' for word in LANDMARKS), encoding="ascii")
     command = [
         sys.executable, "-m", "tests.fuzz.mpesa_messages_fuzz", "-seed=1", "-max_len=2100", "-timeout=5",
-        f"-dict={words}", f"-artifact_prefix={folder}/", *arguments, str(corpus),
+        f"-dict={words}", f"-artifact_prefix={folder}/", str(corpus), *arguments,  # what is found goes into the first
     ]  # fmt: skip
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=110, check=False
