@@ -13,6 +13,7 @@ from easyisp_edge.domain.payments import Disposition, EvidenceSource
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.errors import UnavailableError
 from easyisp_edge.services.judgement import Receiver
+from easyisp_edge.store.gateway_states import GatewayState
 from tests.fakes.clocks import START
 from tests.fakes.gateway import PAYER, callback_paid, money_record, not_paid, query_paid, unavailable
 from tests.unit.claims_stage import (
@@ -90,6 +91,17 @@ async def test_a_list_that_decides_it_is_heeded_at_once(stage: ClaimsStage) -> N
     assert due > stage.books.now()
     await stage.claims.round()
     assert stage.claim(claim.claim_id).reason is Refusal.UNKNOWN_RECEIPT
+
+
+async def test_another_gateways_list_decides_nothing(stage: ClaimsStage) -> None:
+    """What was paid to the one is not in the list of the other."""
+    claim = await stage.paste()
+    stage.pass_by(20 * MINUTE)
+    now = stage.books.now()
+    other = GatewayState("till", "e" * 32, swept_until=now, swept_at=now)
+    await stage.books.store.write(lambda tx: tx.gateways.put(other))
+    await stage.claims.round()
+    assert stage.claim(claim.claim_id).state is ClaimState.VERIFYING
 
 
 async def test_money_that_comes_to_be_known_is_the_claimants(stage: ClaimsStage) -> None:
