@@ -26,6 +26,12 @@ _WRONG = 2
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command with its arguments; its `run` takes them to `main`."""
     parser = subparsers.add_parser("check", help="check the configuration", description=__doc__)
+    add_options(parser)
+    parser.set_defaults(run=main)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what all commands have that read the configuration and answer by themselves."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -34,7 +40,6 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         help="where the .toml files are (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="answer as JSON")
-    parser.set_defaults(run=main)
 
 
 def main(args: Namespace) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from easyisp_edge.commands.check import DEFAULT_FOLDER
+from easyisp_edge.commands.check import add_options
 from easyisp_edge.config import load_config
 from easyisp_edge.domain.ledger import AccountKind
 from easyisp_edge.domain.values import Money
@@ -18,6 +17,7 @@ from easyisp_edge.store.checks import ALL_RULES, balances, broken_rules, opened_
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import TextIO
 
 EXIT_WHOLE, EXIT_BROKEN, EXIT_NOT_READ = 0, 1, 2
@@ -45,14 +45,7 @@ class Findings(NamedTuple):
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command with its arguments; its `run` takes them to `main`."""
     parser = subparsers.add_parser("verify-ledger", help="say whether the books are whole", description=__doc__)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=DEFAULT_FOLDER,
-        metavar="FOLDER",
-        help="where the .toml files are (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
+    add_options(parser)
     parser.set_defaults(run=main)
 
 

@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from easyisp_edge.domain.receipts import NAIROBI, parse_receipt, receipt_day
-from easyisp_edge.domain.values import Money
+from easyisp_edge.domain.receipts import parse_receipt, receipt_day
+from easyisp_edge.domain.values import NAIROBI, Money
 from easyisp_edge.errors import InvalidError
 
 PASTED_LENGTH_MAX = 2000

@@ -22,6 +22,10 @@ PENDING_LIFE = timedelta(minutes=5)
 # The same for what is paid from the M-Pesa menu: nobody is hurried who types a pay code.
 OFFERED_LIFE = timedelta(hours=24)
 
+# How long after a purchase money that does not name it is still taken to be for it, and by how much clocks may differ.
+PAID_WITHIN = timedelta(hours=24)
+CLOCKS_DIFFER = timedelta(minutes=5)
+
 # When to ask, counted from the push. Dense while a person is typing a PIN, then ever rarer.
 _QUERY_AFTER_SECONDS = (8, 15, 25, 38, 52, 68, 90, 115, 145, 180, 240, 300, 900, 3600)
 _QUERY_DAILY = timedelta(days=1)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import enum
 import itertools
 import re
-from datetime import date, timedelta, timezone
+from datetime import date
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-NAIROBI = timezone(timedelta(hours=3), "EAT")
 LOOKALIKES_MAX = 32
 
 _LENGTH = 10

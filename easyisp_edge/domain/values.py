@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 
 from easyisp_edge.errors import InvalidError
+
+NAIROBI = timezone(timedelta(hours=3), "EAT")  # no summer time, so no time zone database either
 
 _CENTS_PER_SHILLING = 100
 _CANONICAL_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.ASCII)

@@ -16,6 +16,7 @@ from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.payments import Disposition
+from easyisp_edge.domain.purchases import CLOCKS_DIFFER, PAID_WITHIN
 from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.corrections import merge
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
     ForPrice = Callable[[str, Service, str | None, Money], PackageVersion | None]
 
-# How long before it came to be known money may have been asked for, and by how much clocks may differ.
-_PAID_WITHIN = timedelta(hours=24)
-_CLOCKS_DIFFER = timedelta(minutes=5)
 # How often a grant may follow its buyer to another device within a day, by receipt and number.
 MOVES_PER_DAY = 3
 
@@ -111,7 +109,7 @@ def _own_purchase(books: Bookkeeper, claim: Claim, payment: Payment) -> Purchase
     """The purchase of the claimant's device that this money must have been paid for; else it would buy twice."""
     if claim.mac is None:
         return None
-    since, paid_by = payment.created_at - _PAID_WITHIN, payment.created_at + _CLOCKS_DIFFER
+    since, paid_by = payment.created_at - PAID_WITHIN, payment.created_at + CLOCKS_DIFFER
     fitting = [
         each
         for each in books.tx.purchases.recent_of_device(claim.tenant_id, claim.mac, since)

@@ -13,7 +13,8 @@ from easyisp_edge.domain.mpesa_messages import read_pasted
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.payments import EvidenceSource, Outcome
 from easyisp_edge.domain.purchases import PurchaseState
-from easyisp_edge.domain.receipts import NAIROBI, Plausibility, lookalikes, plausibility, receipt_day
+from easyisp_edge.domain.receipts import Plausibility, lookalikes, plausibility, receipt_day
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.claiming import decide, give_back, refuse

@@ -13,6 +13,7 @@ from easyisp_edge.domain import ledger
 from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.ledger import AccountKind
 from easyisp_edge.domain.payments import Disposition
+from easyisp_edge.errors import ConflictError
 from easyisp_edge.services.booking import UNMATCHED, where
 
 if TYPE_CHECKING:
@@ -74,6 +75,28 @@ def take_back(books: Bookkeeper, payment: Payment) -> Payment | None:
     for each in wallets:
         books.tell_wallet(each.taker.owner, -each.amount.cents, payment.payment_id)
     return free
+
+
+def refund_credit(books: Bookkeeper, payment: Payment) -> Payment:
+    """Note that credit was given back outside of this box: it leaves the wallet it is in.
+
+    Raises:
+        ConflictError: The customer has spent of it.
+    """
+    customer_id = payment.customer_id
+    if customer_id is None:  # what is in a wallet is somebody's
+        raise LookupError(payment.payment_id)
+    left = books.tx.ledger.wallet(customer_id)
+    if left < payment.amount:
+        message = f"The customer has spent of it: {left} is left in the wallet, and this was {payment.amount}."
+        raise ConflictError("wallet.spent", message)
+    refunded = replace(payment, disposition=Disposition.REFUNDED)
+    books.tx.payments.update(refunded)
+    giver, taker = ledger.wallet(customer_id), ledger.refunded(payment.tenant_id)
+    books.tx.ledger.move(payment.amount, giver, taker, at=books.now, payment_id=payment.payment_id)
+    books.tell("payment.assigned", payment.payment_id, where(refunded))
+    books.tell_wallet(customer_id, -payment.amount.cents, payment.payment_id)
+    return refunded
 
 
 def adopt(books: Bookkeeper, payment: Payment, purchase: Purchase) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.pay_codes import read_pay_code
 from easyisp_edge.domain.payments import Disposition, EvidenceSource, Outcome, Payment, Reason
-from easyisp_edge.domain.purchases import PurchaseState, first_recheck_at
+from easyisp_edge.domain.purchases import CLOCKS_DIFFER, PAID_WITHIN, PurchaseState, first_recheck_at
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import ConflictError
 from easyisp_edge.services.booking import Bookkeeper, Buyer, Told
@@ -35,10 +35,8 @@ RAW_OCTETS_MAX = 4096
 # A statement told more often than this about one purchase is still judged, and no longer written down: but for
 # what money was booked on.
 STATEMENTS_KEPT_MAX = 50
-# How long after a purchase money without its pay code is still taken to be for it; less where the payer is masked.
-_PAID_WITHIN = timedelta(hours=24)
+# As PAID_WITHIN, where the payer is masked.
 _MASKED_PAID_WITHIN = timedelta(minutes=30)
-_CLOCKS_DIFFER = timedelta(minutes=5)
 # The list of transactions may tell Nairobi's time as though it were UTC's, or the other way round.
 _LISTED_EARLY = timedelta(hours=3)
 
@@ -58,7 +56,8 @@ class Verdict(enum.StrEnum):
     LOOK_UP = "look_up"  # not to be believed by itself: the gateway is asked
 
 
-_BOOKED = frozenset(
+# What moved money, and so may have decided a claim that waits for a receipt.
+BOOKED = frozenset(
     {
         Verdict.SETTLED,
         Verdict.CREDITED,
@@ -125,17 +124,8 @@ class Judge:
             raise LookupError(purchase_id)
         strong = report.source.strong and self._speaks_of(report, purchase) and report.amount != Money(0)
         verdict = self._judge(purchase, report) if strong else self.look_up(purchase)
-        if verdict in _BOOKED or self.tx.evidence.count(purchase_id, report.source) < STATEMENTS_KEPT_MAX:
-            self.tx.evidence.append(
-                source=report.source,
-                strong=strong,
-                purchase_id=purchase_id,
-                mpesa_receipt_number=report.mpesa_receipt_number,
-                outcome=report.outcome,
-                verdict=verdict.value,
-                raw=report.raw[:RAW_OCTETS_MAX],
-                at=self.now,
-            )
+        if verdict in BOOKED or self.tx.evidence.count(purchase_id, report.source) < STATEMENTS_KEPT_MAX:
+            self._write_down(report, purchase_id, report.outcome, verdict, strong=strong)
         if strong and report.mpesa_receipt_number is not None:
             honour_claims(self.books, self.substitute.for_price, report.mpesa_receipt_number)
         return verdict
@@ -149,16 +139,7 @@ class Judge:
         else:
             verdict, purchase_id = self._record_of(booked, receiver, record, known=known)
         if not known:
-            self.tx.evidence.append(
-                source=record.source,
-                strong=True,
-                purchase_id=purchase_id,
-                mpesa_receipt_number=record.mpesa_receipt_number,
-                outcome=Outcome.PAID,
-                verdict=verdict.value,
-                raw=record.raw[:RAW_OCTETS_MAX],
-                at=self.now,
-            )
+            self._write_down(record, purchase_id, Outcome.PAID, verdict, strong=True)
         honour_claims(self.books, self.substitute.for_price, record.mpesa_receipt_number)
         return verdict
 
@@ -181,6 +162,26 @@ class Judge:
         if purchase.state is not PurchaseState.PAID and purchase.checkout_request_id is not None:
             self.tx.purchases.update(replace(purchase, query_at=self.now))
         return Verdict.LOOK_UP
+
+    def _write_down(
+        self,
+        told: PaymentReport | MoneyRecord,
+        purchase_id: str | None,
+        outcome: Outcome,
+        verdict: Verdict,
+        *,
+        strong: bool,
+    ) -> None:
+        self.tx.evidence.append(
+            source=told.source,
+            strong=strong,
+            purchase_id=purchase_id,
+            mpesa_receipt_number=told.mpesa_receipt_number,
+            outcome=outcome,
+            verdict=verdict.value,
+            raw=told.raw[:RAW_OCTETS_MAX],
+            at=self.now,
+        )
 
     # --- statements about a push
 
@@ -274,7 +275,7 @@ class Judge:
         return found is not None
 
     def _booked_for_another(self, purchase: Purchase, amount: Money) -> Payment | None:
-        since, until = purchase.created_at - _PAID_WITHIN, purchase.created_at + _PAID_WITHIN
+        since, until = purchase.created_at - PAID_WITHIN, purchase.created_at + PAID_WITHIN
         unexplained = None
         for other in self.tx.purchases.payable(purchase.gateway_id, amount, since, until):
             if other.phone != purchase.phone or other.purchase_id == purchase.purchase_id:
@@ -439,8 +440,8 @@ class Judge:
         payer = record.payer
         if not payer.known:
             return None
-        within = _PAID_WITHIN if payer.phone or payer.digest else _MASKED_PAID_WITHIN
-        until = paid_at + _CLOCKS_DIFFER + (_LISTED_EARLY if record.source is EvidenceSource.PULL else timedelta(0))
+        within = PAID_WITHIN if payer.phone or payer.digest else _MASKED_PAID_WITHIN
+        until = paid_at + CLOCKS_DIFFER + (_LISTED_EARLY if record.source is EvidenceSource.PULL else timedelta(0))
         payable = self.tx.purchases.payable(receiver.gateway_id, record.amount, paid_at - within, until)
         wanting = [each for each in payable if payer.fits(each.phone) and self._wants_money(each)]
         if len({each.phone for each in wanting}) != 1:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.purchases import OFFERED_LIFE, PENDING_LIFE, PurchaseState
 from easyisp_edge.errors import RefusedError, UnavailableError
-from easyisp_edge.services.judgement import Judge, Verdict, asked_in_vain
+from easyisp_edge.services.judgement import BOOKED, Judge, Verdict, asked_in_vain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +31,6 @@ BARE_CALLBACKS_MAX = 3
 # When nobody answered, others are asked about first.
 POSTPONED = timedelta(seconds=20)
 _RECORDS_PER_TRANSACTION = 50
-# What is said of money may also decide a claim that waits for its receipt.
-_MAY_GRANT = {Verdict.SETTLED, Verdict.CREDITED, Verdict.MERGED, Verdict.RECEIPT_ATTACHED, Verdict.UNMATCHED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ class SettlementService:
     async def _take(self, purchase: Purchase, report: PaymentReport) -> None:
         verdict = await self.store.write(lambda tx: self.judge(tx).settle(purchase.purchase_id, report))
         log.info("%s says %s (%s): %s", report.source, report.outcome.value, report.result_code, verdict)
-        if verdict in _MAY_GRANT:
+        if verdict in BOOKED:
             self.granted(purchase.tenant_id)
         self.query_due()
 

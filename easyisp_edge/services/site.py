@@ -16,7 +16,7 @@ from easyisp_edge.services.purchase import GatewayDoor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from easyisp_edge.config import Config, Gateway
+    from easyisp_edge.config import Config, Gateway, Tenant
     from easyisp_edge.domain.packages import Service
     from easyisp_edge.services.ports import PaymentGateway
 
@@ -73,13 +73,15 @@ class Site:
     def claim_rules(self, tenant_id: str) -> ClaimRules:
         """How many receipts are taken at most, and what is given in advance."""
         limits = self.config.edge.limits
-        tenant = next((tenant for tenant in self.config.tenants if tenant.id == tenant_id), None)
+        tenant = self._tenant(tenant_id)
         given = None if tenant is None else tenant.provisional_access
         return ClaimRules(limits.claims_per_device_hour, limits.claims_per_site_hour, given or timedelta(0))
 
     def sells_less(self, tenant_id: str) -> bool:
         """Whether too little money buys the dearest package it affords, rather than waiting in the wallet."""
-        return any(
-            tenant.id == tenant_id and tenant.short_payment is ShortPayment.BEST_PACKAGE
-            for tenant in self.config.tenants
-        )
+        tenant = self._tenant(tenant_id)
+        return tenant is not None and tenant.short_payment is ShortPayment.BEST_PACKAGE
+
+    def _tenant(self, tenant_id: str) -> Tenant | None:
+        """A tenant by its id; None where it is not in the files any more."""
+        return next((tenant for tenant in self.config.tenants if tenant.id == tenant_id), None)

@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from easyisp_edge.domain import ledger
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.mpesa_messages import read_pasted
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.pay_codes import read_pay_code
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import Disposition, EvidenceSource, MoneyRecord
-from easyisp_edge.domain.receipts import NAIROBI, lookalikes, parse_receipt
+from easyisp_edge.domain.purchases import PAID_WITHIN
+from easyisp_edge.domain.receipts import lookalikes, parse_receipt
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.corrections import refund_credit
 from easyisp_edge.services.judgement import Receiver
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ log = logging.getLogger(__name__)
 
 NOTE_LENGTH_MAX = 200
 LISTED_MAX = 500
-# How long after a purchase money is still taken to be for it.
-_PAID_WITHIN = timedelta(hours=24)
 
 
 class SeenMoney(NamedTuple):
@@ -250,7 +249,7 @@ class StaffDesk:
         if payment.disposition is Disposition.UNMATCHED:
             given_back = books.refund(payment)
         elif payment.disposition is Disposition.WALLET:
-            given_back = _refund_credit(books, payment)
+            given_back = refund_credit(books, payment)
         else:
             raise booked_already(payment)
         described = replace(given_back, description=f"Given back: {note}")
@@ -393,7 +392,7 @@ def _own_purchase(
     """The customer's own purchase the money must have been paid for: M-Pesa may have proven that, or prove it yet."""
     made = [
         each
-        for each in books.tx.purchases.of_phone_since(customer.phone, payment.created_at - _PAID_WITHIN)
+        for each in books.tx.purchases.of_phone_since(customer.phone, payment.created_at - PAID_WITHIN)
         if (each.tenant_id, each.gateway_id, each.amount) == (payment.tenant_id, payment.gateway_id, payment.amount)
         and payment.purchase_id in {None, each.purchase_id}
     ]
@@ -414,30 +413,6 @@ def _buy(books: Bookkeeper, payment: Payment, buyer: Buyer, version: PackageVers
     if version is None or credited.customer_id is None:
         return None
     return books.sell_from_wallet(credited.customer_id, buyer, version)
-
-
-def _refund_credit(books: Bookkeeper, payment: Payment) -> Payment:
-    """Take credit that was given back out of the wallet it is in."""
-    customer_id = payment.customer_id
-    if customer_id is None:  # what is in a wallet is somebody's
-        raise LookupError(payment.payment_id)
-    left = books.tx.ledger.wallet(customer_id)
-    if left < payment.amount:
-        message = f"The customer has spent of it: {left} is left in the wallet, and this was {payment.amount}."
-        raise ConflictError("wallet.spent", message)
-    refunded = replace(payment, disposition=Disposition.REFUNDED)
-    books.tx.payments.update(refunded)
-    books.tx.ledger.move(
-        payment.amount,
-        ledger.wallet(customer_id),
-        ledger.refunded(payment.tenant_id),
-        at=books.now,
-        payment_id=payment.payment_id,
-    )
-    where = {"disposition": refunded.disposition.value, "purchase": payment.purchase_id, "customer": customer_id}
-    _note(books.tx, "payment.assigned", payment.payment_id, where)
-    _note(books.tx, "wallet.changed", customer_id, {"cents": -payment.amount.cents, "because": payment.payment_id})
-    return refunded
 
 
 def _note(tx: Tables, kind: str, key: str, data: Mapping[str, object]) -> None:

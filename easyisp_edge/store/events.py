@@ -82,8 +82,10 @@ class EventsTable:
             "SELECT sequence, body, digest FROM events WHERE stream = ? ORDER BY sequence", (stream.value,)
         )
         for sequence, body, digest in rows:
-            whole = sequence == expected and hashlib.sha256(body).digest() == digest
-            if not whole or json.loads(body)["prev"] != previous.hex() or json.loads(body)["seq"] != sequence:
+            if sequence != expected or hashlib.sha256(body).digest() != digest:
+                return expected
+            told = json.loads(body)
+            if told["prev"] != previous.hex() or told["seq"] != sequence:
                 return expected
             expected, previous = expected + 1, digest
         return None

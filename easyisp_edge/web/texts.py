@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from datetime import timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Kenya keeps one time all year round; a box need not carry a time zone database for it.
-NAIROBI = timezone(timedelta(hours=3), "EAT")
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))

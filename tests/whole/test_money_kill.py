@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from easyisp_edge.domain.receipts import NAIROBI
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.system import SystemClock
 from tests.whole.money_stage import PAYBILL_BOTH, PAYBILL_LISTED, MoneyStage
 from tests.whole.stage import OTHER_PHONE, PHONE

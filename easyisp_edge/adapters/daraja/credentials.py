@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from easyisp_edge.adapters.daraja.json_values import NAIROBI, TIMESTAMP_FORMAT
+from easyisp_edge.adapters.daraja.json_values import TIMESTAMP_FORMAT
 from easyisp_edge.adapters.daraja.messages import TransactionType
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,7 +14,6 @@ from easyisp_edge.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAIROBI = timezone(timedelta(hours=3), "EAT")  # no summer time, so no time zone database either
 TIMESTAMP_FORMAT = "%Y%m%d%H%M%S"
 
 BODY_OCTETS_MAX = 64 * 1024

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyisp_edge.adapters.daraja.answers import fields_of, senseless
 from easyisp_edge.adapters.daraja.json_values import (
-    NAIROBI,
     RAW_OCTETS_MAX,
     as_account,
     as_code,
@@ -23,6 +22,7 @@ from easyisp_edge.adapters.daraja.json_values import (
 )
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:

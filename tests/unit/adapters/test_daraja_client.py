@@ -5,7 +5,6 @@ import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,11 +18,11 @@ from easyisp_edge.domain.payments import EvidenceSource, Outcome, Reason, StkPus
 from easyisp_edge.domain.values import Money, Msisdn
 from easyisp_edge.errors import EdgeError, InvalidError, OutcomeUnknownError, RefusedError, UnavailableError
 from easyisp_edge.machine import ClockState
+from tests.fakes.daraja_wire import PAYLOADS, payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PAYLOADS = Path(__file__).parent / "daraja_payloads"
 PASSKEY = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
 PUSH_ID = "ws_CO_1007202409152617172396192"
 PUSH = StkPush(
@@ -64,14 +63,6 @@ class SetClock:
     async def sleep(self, seconds: float) -> None:
         self.seconds += seconds
         await asyncio.sleep(0)
-
-
-def payload(name: str, status: int = 200, **headers: str) -> httpx.Response:
-    """An answer from a file named by case; no name for an answer without a body."""
-    if not name:
-        return httpx.Response(status, headers=headers)
-    kind = "application/json" if name.endswith(".json") else "text/html"
-    return httpx.Response(status, content=(PAYLOADS / name).read_bytes(), headers={"Content-Type": kind} | headers)
 
 
 class Gateway:

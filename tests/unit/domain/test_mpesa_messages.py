@@ -18,8 +18,8 @@ from easyisp_edge.domain.mpesa_messages import (
     PastedMessage,
     read_pasted,
 )
-from easyisp_edge.domain.receipts import NAIROBI, receipt_day
-from easyisp_edge.domain.values import Money
+from easyisp_edge.domain.receipts import receipt_day
+from easyisp_edge.domain.values import NAIROBI, Money
 from easyisp_edge.errors import InvalidError
 
 MESSAGES = Path(__file__).parent / "mpesa_messages"

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from easyisp_edge.domain.receipts import (
     LOOKALIKES_MAX,
-    NAIROBI,
     Plausibility,
     lookalikes,
     parse_receipt,
     plausibility,
     receipt_day,
 )
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError
 
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
