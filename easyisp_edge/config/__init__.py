@@ -3,7 +3,7 @@
 from easyisp_edge.config.configuration import Config
 from easyisp_edge.config.gateway_types import Environment, GatewayType, SubType
 from easyisp_edge.config.gateways import Gateway, Pull
-from easyisp_edge.config.models import Callbacks, Control, Edge, Limits, Portal, ShortPayment, Tenant
+from easyisp_edge.config.models import Callbacks, Control, Edge, Freeradius, Limits, Portal, ShortPayment, Tenant
 from easyisp_edge.config.problems import ConfigError, Problem
 from easyisp_edge.config.reading import load_config
 from easyisp_edge.config.routers import Router, RouterApi, RouterMode, RouterRadius
@@ -15,6 +15,7 @@ __all__ = [
     "Control",
     "Edge",
     "Environment",
+    "Freeradius",
     "Gateway",
     "GatewayType",
     "Limits",

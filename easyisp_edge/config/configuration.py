@@ -51,8 +51,8 @@ class Config:
 
     @property
     def radius_enabled(self) -> bool:
-        """Whether any router uses RADIUS, and so the RADIUS ports are to be opened."""
-        return any(router.uses_radius for router in self.routers)
+        """Whether any router asks this box by RADIUS, and so the RADIUS ports are to be opened."""
+        return any(router.uses_radius and not router.asks_freeradius for router in self.routers)
 
     def tenant(self, tenant_id: str) -> Tenant:
         """The tenant of that id.

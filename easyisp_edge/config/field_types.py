@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr, Validatio
 from pydantic_core import PydanticCustomError
 
 from easyisp_edge.config.urls import callback_url, service_url, web_url
+from easyisp_edge.domain.database_address import DatabaseAddress, parse_database
 from easyisp_edge.domain.values import DataVolume, Money, Msisdn, RateLimit
 from easyisp_edge.errors import InvalidError
 
@@ -261,6 +262,14 @@ def _radius_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
     return value
 
 
+def _database(value: object) -> DatabaseAddress:
+    # It comes as a secret where it has a password in it, or stands in a file.
+    try:
+        return parse_database(value.get_secret_value() if isinstance(value, SecretStr) else text(value))
+    except InvalidError as error:
+        raise refuse(error.message.rstrip(".")) from None
+
+
 def _callback_base(value: str, here: Surroundings) -> str:
     return callback_url(value, development=here.development)
 
@@ -298,4 +307,5 @@ CertificateFile = Annotated[Path, _present((".pem", ".crt", ".cer"))]
 Picture = Annotated[Path, _present((".png", ".jpg", ".jpeg", ".webp"))]
 StorePath = Annotated[Path, read_near(_store_path)]
 SocketPath = Annotated[Path, read_near(_socket_path)]
+LoginDatabase = Annotated[DatabaseAddress, PlainValidator(_database)]
 RadiusSecret = Annotated[SecretStr, AfterValidator(_radius_secret)]

@@ -19,6 +19,7 @@ from easyisp_edge.config.field_types import (
     Identifier,
     Label,
     ListenPort,
+    LoginDatabase,
     Note,
     Picture,
     Price,
@@ -132,6 +133,12 @@ class Control(ConfigModel):
     )
 
 
+class Freeradius(ConfigModel):
+    """FreeRADIUS, which answers routers in this box's place."""
+
+    database: LoginDatabase = Field(description="the database that it answers from: sqlite:///... or postgresql://...")
+
+
 class Edge(ConfigModel):
     """`edge.toml`: the box itself."""
 
@@ -140,9 +147,23 @@ class Edge(ConfigModel):
     admin: AdminListener = AdminListener()
     callbacks: Callbacks = Callbacks()
     radius: RadiusListener = RadiusListener()
+    freeradius: Freeradius | None = None
     store: Store = Store()
     limits: Limits = Limits()
     control: Control = Control()
+
+    @classmethod
+    def secrets_of(cls, table: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
+        """An address of a database is a secret where it stands in a file of its own, or should."""
+        freeradius = table.get("freeradius")
+        if not isinstance(freeradius, Mapping):
+            return ()
+        secret = "database_file" in freeradius or _has_password(freeradius.get("database"))
+        return (("freeradius", "database"),) if secret else ()
+
+
+def _has_password(address: object) -> bool:
+    return isinstance(address, str) and ":" in address.partition("://")[2].rpartition("@")[0]
 
 
 class Portal(ConfigModel):

@@ -18,6 +18,7 @@ from easyisp_edge.config.problems import Document, Findings
 from easyisp_edge.config.references import (
     check_defaults,
     check_doors,
+    check_freeradius,
     check_package_routers,
     check_public_url,
     check_router_addresses,
@@ -139,6 +140,9 @@ class _Reading:
         if self._documents["routers.toml"] is not None:
             check_package_routers(self._document("packages.toml"), self._packages, ids_of(self._routers), found)
         check_router_addresses(self._document("routers.toml"), self._routers, found)
+        edge = self._documents["edge.toml"]
+        if edge is not None and "freeradius" not in edge.data:
+            check_freeradius(self._document("routers.toml"), self._routers, found)
         check_defaults(self._document("gateways.toml"), self._gateways, found)
 
     def _whole(self, model: type[M], file: str) -> M | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.config.problems import nearest, spelled
 from easyisp_edge.config.routers import RouterMode
+from easyisp_edge.domain.database_address import SqliteAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -97,6 +98,18 @@ def check_router_addresses(document: Document, tables: Tables, findings: Finding
             )
 
 
+def check_freeradius(document: Document, tables: Tables, findings: Findings) -> None:
+    """Note routers that ask FreeRADIUS, where nothing is said of its database."""
+    for path, table in tables:
+        radius = table.get("radius")
+        if isinstance(radius, dict) and radius.get("server") == "freeradius":
+            findings.add(
+                document,
+                (*path, "radius", "server"),
+                "freeradius needs [freeradius] in edge.toml, which says where its database is",
+            )
+
+
 def check_defaults(document: Document, tables: Tables, findings: Findings) -> None:
     """Note a tenant's second default gateway."""
     first: dict[str, Path] = {}
@@ -139,6 +152,8 @@ def check_doors(document: Document, edge: Edge, findings: Findings) -> None:
         findings.add(document, ("radius", "acct_port"), f"{edge.radius.acct_port} is the auth_port too")
     if edge.control.path == edge.store.path:
         findings.add(document, ("control", "path"), "is the path of store too")
+    if edge.freeradius is not None and edge.freeradius.database == SqliteAddress(edge.store.path):
+        findings.add(document, ("freeradius", "database"), "is the path of store too; FreeRADIUS has a file of its own")
     if ipaddress.ip_address(edge.admin.address).is_unspecified and not edge.development:
         findings.add(
             document,

@@ -54,12 +54,15 @@ class RouterApi(ConfigModel):
 
 
 class RouterRadius(ConfigModel):
-    """`radius`: what this box and the router share.
+    """`radius`: what this box, or FreeRADIUS, and the router share.
 
     Source: RFC 2865 section 3 (length of the secret), RFC 2869 section 5.16 (interim interval).
     """
 
     secret: RadiusSecret = Field(description="the shared secret")
+    server: Literal["embedded", "freeradius"] = Field(
+        default="embedded", description="who answers the router: embedded, which is this box, or freeradius"
+    )
     message_authenticator: Literal["required", "if-present"] = Field(
         default="required", description="required; if-present for RouterOS before 7.15"
     )
@@ -106,6 +109,11 @@ class Router(ConfigModel):
     def uses_radius(self) -> bool:
         """Whether its devices are let on by RADIUS."""
         return self.mode is RouterMode.RADIUS
+
+    @property
+    def asks_freeradius(self) -> bool:
+        """Whether it is FreeRADIUS that lets them on, and not this box."""
+        return self.uses_radius and self.radius is not None and self.radius.server == "freeradius"
 
     @property
     def label(self) -> str:

@@ -9,10 +9,11 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from easyisp_edge.adapters.freeradius.opening import freeradius_database
 from easyisp_edge.daemon.doors import Doors
 from easyisp_edge.daemon.gateways import Gateways
 from easyisp_edge.daemon.parts import build_parts
-from easyisp_edge.daemon.routers import reconciler, router_link
+from easyisp_edge.daemon.routers import FreeradiusRounds, reconciler, router_link, served_routers
 from easyisp_edge.loops import Errands, every
 from easyisp_edge.machine import Wake
 from easyisp_edge.store.store import Store, Tables
@@ -37,6 +38,7 @@ LATE_LOOK_SECONDS = 10.0
 CLOCK_LOOK_SECONDS = 10.0
 CLOCK_WRITTEN_SECONDS = 60.0
 ROUTER_BACKOFF_MOST_SECONDS = 15.0
+FREERADIUS_LOOK_SECONDS = 30.0
 # However many customers pay at once, a router is looked at no more than half of the time.
 ROUTER_REST_SECONDS = 1.0
 # What a push in flight may still take when the daemon is asked to stop; systemd waits 20 s in all.
@@ -123,6 +125,7 @@ class Daemon:
         self._repeat("claims", CLAIM_LOOK_SECONDS, parts.claims.round, wake=parts.bells.claims)
         for router in self._config.routers:
             self._begin_router(router, stack)
+        self._begin_freeradius(stack)
         await self.doors.open_control(self._config.edge.control.path, parts.control)
         await self.doors.open_http(self._config, parts)
         if self._config.radius_enabled:
@@ -141,6 +144,21 @@ class Daemon:
             router.round_seconds,
             reconciler(router, link, self.parts).round,
             wake=self.parts.bells.routers[router.id],
+            rest_seconds=ROUTER_REST_SECONDS,
+            backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
+        )
+
+    def _begin_freeradius(self, stack: contextlib.AsyncExitStack) -> None:
+        served, freeradius = served_routers(self._config), self._config.edge.freeradius
+        if not served or freeradius is None:
+            return
+        database = freeradius_database(freeradius.database)
+        stack.push_async_callback(database.close)
+        self._repeat(
+            "freeradius",
+            FREERADIUS_LOOK_SECONDS,
+            FreeradiusRounds.of(served, database, self.parts).round,
+            wake=self.parts.bells.freeradius,
             rest_seconds=ROUTER_REST_SECONDS,
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
         )

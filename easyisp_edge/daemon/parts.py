@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import easyisp_edge
+from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
 from easyisp_edge.services.access import AccessService
@@ -42,10 +43,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bells:
-    """What wakes background work: one bell a gateway with queries due, one a router to be looked at."""
+    """What wakes background work.
+
+    Args:
+        queries: One a gateway with queries due.
+        routers: One a router to be looked at.
+        freeradius: Its users may differ from the grants.
+        sweeps: One a gateway whose list is to be read.
+        claims: Receipts may be known now.
+    """
 
     queries: dict[str, Wake]
     routers: dict[str, Wake]
+    freeradius: Wake
     sweeps: dict[str, Wake]
     claims: Wake
 
@@ -95,9 +105,11 @@ def build_parts(
     folder = portal_folder()
     texts = Texts.load(folder / "translations")
     identifiers, presence = Identifiers(randomness), Presence()
+    freeradius = Wake()
     bells = Bells(
         queries={gateway.id: Wake() for gateway in config.gateways},
-        routers={router.id: Wake() for router in config.routers},
+        routers={router.id: LoginsFirst(freeradius) if router.asks_freeradius else Wake() for router in config.routers},
+        freeradius=freeradius,
         sweeps={gateway.id: Wake() for gateway in config.gateways},
         claims=Wake(),
     )
@@ -109,6 +121,7 @@ def build_parts(
         tenant_of={router.id: router.tenant for router in config.routers},
         message=lambda _router_id, key: texts.get(site.config.portal.default_language, key),
         router_changed=bells.routers,
+        begun=bells.freeradius,
     )
     settlement = SettlementService(
         store=store,

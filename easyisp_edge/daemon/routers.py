@@ -1,14 +1,17 @@
-"""The configured routers as links, reconcilers and RADIUS clients."""
+"""The configured routers as links, reconcilers and RADIUS clients, of this box or of FreeRADIUS."""
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.adapters.routeros.hotspot import MikrotikHotspot
 from easyisp_edge.adapters.routeros.link import RouterLink
+from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.routers import USER_MARK
+from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
 from easyisp_edge.services.reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from easyisp_edge.adapters.routeros.connection import ApiConnection
     from easyisp_edge.config import Config, Router, RouterApi
     from easyisp_edge.daemon.parts import Parts
+    from easyisp_edge.services.freeradius import LoginDatabase
 
 
 def router_link(router: Router, api: RouterApi, dial: Callable[..., Awaitable[ApiConnection]]) -> RouterLink:
@@ -45,7 +49,7 @@ def reconciler(router: Router, link: RouterLink, parts: Parts) -> Reconciler:
 
 
 def radius_clients(config: Config) -> list[RadiusClient]:
-    """The routers that may ask by RADIUS."""
+    """The routers that may ask this box by RADIUS."""
     return [
         RadiusClient(
             router_id=router.id,
@@ -55,5 +59,57 @@ def radius_clients(config: Config) -> list[RadiusClient]:
             interim_seconds=router.radius.interim_seconds,
         )
         for router in config.routers
-        if router.uses_radius and router.radius is not None
+        if router.uses_radius and router.radius is not None and not router.asks_freeradius
     ]
+
+
+def served_routers(config: Config) -> list[ServedRouter]:
+    """The routers that ask FreeRADIUS."""
+    return [
+        ServedRouter(router.id, router.tenant, router.address, router.radius.interim_seconds)
+        for router in config.routers
+        if router.asks_freeradius and router.radius is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class FreeradiusRounds:
+    """FreeRADIUS's rounds, and what its routers do after them.
+
+    Args:
+        service: What keeps its users.
+        bells: Of the routers that ask it.
+    """
+
+    service: FreeradiusService
+    bells: list[LoginsFirst]
+
+    @classmethod
+    def of(cls, served: list[ServedRouter], database: LoginDatabase, parts: Parts) -> FreeradiusRounds:
+        """One for all those routers; at least one."""
+        bells = [bell for bell in parts.bells.routers.values() if isinstance(bell, LoginsFirst)]
+
+        def ring_routers() -> None:
+            for bell in bells:
+                bell.ring_router()
+
+        service = FreeradiusService(
+            database=database,
+            routers=served,
+            store=parts.store,
+            clock=parts.clock,
+            account=parts.accounting.account,
+            started=parts.access.started,
+            written=ring_routers,
+        )
+        return cls(service, bells)
+
+    async def round(self) -> float | None:
+        """One round; then routers that were rung for are looked at, whether or not there was anything to write."""
+        waiting = [bell for bell in self.bells if bell.take()]
+        try:
+            return await self.service.round()
+        finally:
+            # Where nothing could be written, who is over is put off the router all the same.
+            for bell in waiting:
+                bell.ring_router()

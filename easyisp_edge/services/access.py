@@ -38,6 +38,7 @@ class AccessService:
         message: A refusal in the customer's words, by its key.
         router_changed: A bell per router: something is to be put right there.
         ended: Rings when the time of the next end may have changed.
+        begun: Rings when the time of a grant began.
     """
 
     store: Store
@@ -47,6 +48,7 @@ class AccessService:
     message: Callable[[str, str], str]
     router_changed: dict[str, Wake]
     ended: Wake = field(default_factory=Wake)
+    begun: Wake = field(default_factory=Wake)
 
     def tell_routers(self, tenant_id: str) -> None:
         """Have all routers of a tenant looked at now."""
@@ -60,11 +62,12 @@ class AccessService:
         usable = self.store.read.grants.usable_of_device(tenant_id, mac)
         return next((admission for admission in usable if admission.usable_at(now)), None)
 
-    async def started(self, grant: Grant | Admission) -> None:
-        """The device was let on: from the first time, the grant's time runs."""
+    async def started(self, grant: Grant | Admission, at: datetime | None = None) -> None:
+        """The device was let on, now or at that instant: from the first time, the grant's time runs."""
         if grant.state is GrantState.WAITING:
-            await self.store.write(lambda tx: _start(tx, grant.grant_id, self.clock.now()))
+            await self.store.write(lambda tx: _start(tx, grant.grant_id, at or self.clock.now()))
             self.ended.ring()
+            self.begun.ring()
 
     async def end_round(self) -> float | None:
         """End what is over and have it put off; gives the seconds until the next end."""
@@ -122,11 +125,11 @@ class AccessService:
         )
 
 
-def _start(tx: Tables, grant_id: str, now: datetime) -> None:
+def _start(tx: Tables, grant_id: str, at: datetime) -> None:
     grant = tx.grants.by_id(grant_id)
     if grant is None or grant.state is not GrantState.WAITING:
         return
-    running = grant.started(now)
+    running = grant.started(at)
     tx.grants.update(running)
     tx.events.append(
         Stream.MONEY,

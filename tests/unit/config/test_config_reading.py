@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easyisp_edge.config import ConfigError, Environment, Gateway, GatewayType, RouterMode, SubType, load_config
+from easyisp_edge.daemon.routers import radius_clients
+from easyisp_edge.domain.database_address import PostgresqlAddress, SqliteAddress
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import DataVolume, Money, RateLimit
 from easyisp_edge.errors import NotFoundError
@@ -263,6 +265,36 @@ def test_development_permits_what_a_site_must_not_have(tmp_path: Path) -> None:
     assert config.gateway("g1").consumer_key.get_secret_value() == "inline"
     assert config.gateway("g1").base_url == "http://[::1]:9/x"
     assert config.radius_enabled
+
+
+ASKING = RADIUS.replace('secret_file = "key"', 'secret_file = "key", server = "freeradius"')
+
+
+def test_a_router_may_ask_freeradius(tmp_path: Path) -> None:
+    """Then this box answers it not; another router may ask this box."""
+    edge = EDGE + '[freeradius]\ndatabase = "sqlite:///var/lib/radius/radius.sqlite"\n'
+    config = load(tmp_path, edge=edge, routers=ASKING)
+    assert config.edge.freeradius is not None
+    assert config.edge.freeradius.database == SqliteAddress(Path("/var/lib/radius/radius.sqlite"))
+    assert config.router("r2").asks_freeradius
+    assert not config.radius_enabled
+    assert radius_clients(config) == []
+    both = ASKING + RADIUS.replace("r2", "r3").replace("10.0.0.2", "10.0.0.3")
+    config = load(tmp_path, edge=edge, routers=both)
+    assert [client.router_id for client in radius_clients(config)] == ["r3"]
+    assert config.radius_enabled
+
+
+def test_a_database_with_a_password_stands_in_a_file(tmp_path: Path) -> None:
+    """It is shown nowhere; one that needs no password may be named in the file itself."""
+    write_secret(tmp_path / "database", f"postgresql://radius:{SECRET}@db.example:5433/logins\n")
+    config = load(tmp_path, edge=EDGE + '[freeradius]\ndatabase_file = "database"\n')
+    assert config.edge.freeradius is not None
+    assert config.edge.freeradius.database == PostgresqlAddress("db.example", 5433, "radius", SECRET, "logins")
+    assert SECRET not in repr(config)
+    config = load(tmp_path, edge=EDGE + '[freeradius]\ndatabase = "postgresql://radius@db.example/logins"\n')
+    assert config.edge.freeradius is not None
+    assert config.edge.freeradius.database == PostgresqlAddress("db.example", 5432, "radius", "", "logins")
 
 
 def test_the_old_variables_make_a_gateway(tmp_path: Path) -> None:

@@ -392,6 +392,64 @@ CASES = {
         ("routers", 'password_file = "secret"', f'password_file = "{SECRET * 99}"'),
         "routers.toml:8: router[1].api.password_file: the file of that name in {folder} cannot be read by this user",
     ),
+    "FreeRADIUS without a database": (
+        ("edge", "", "[freeradius]\n"),
+        (
+            "edge.toml:3: freeradius.database: missing; expected the database that it answers from: "
+            "sqlite:///... or postgresql://..."
+        ),
+    ),
+    "a database that is none": (
+        ("edge", "", '[freeradius]\ndatabase = "/var/lib/radius.sqlite"\n'),
+        (
+            "edge.toml:4: freeradius.database: The database is no address of a database; write it as "
+            "sqlite:///var/lib/easyisp-radius/radius.sqlite or postgresql://radius:password@127.0.0.1/radius"
+        ),
+    ),
+    "a database that is no text": (
+        ("edge", "", "[freeradius]\ndatabase = 5\n"),
+        'edge.toml:4: freeradius.database: 5 is not text in quotes; did you mean "5"?',
+    ),
+    "a database with its password": (
+        ("edge", "", f'[freeradius]\ndatabase = "postgresql://radius:{SECRET}@127.0.0.1/radius"\n'),
+        (
+            "edge.toml:4: freeradius.database: a secret does not stand here; put it in a file and name that: "
+            "database_file = ..."
+        ),
+    ),
+    "a database given twice": (
+        ("edge", "", '[freeradius]\ndatabase = "sqlite:///a/b"\ndatabase_file = "secret"\n'),
+        "edge.toml:4: freeradius.database: given twice; keep database_file and take database out",
+    ),
+    "a database's file that is not there": (
+        ("edge", "", '[freeradius]\ndatabase_file = "databse"\n'),
+        "edge.toml:4: freeradius.database_file: there is no file of that name in {folder}",
+    ),
+    "a database's file that holds something else": (
+        ("edge", "", '[freeradius]\ndatabase_file = "secret"\n'),
+        (
+            "edge.toml:3: freeradius.database: The database is no address of a database; write it as "
+            "sqlite:///var/lib/easyisp-radius/radius.sqlite or postgresql://radius:password@127.0.0.1/radius"
+        ),
+    ),
+    "FreeRADIUS's database in our own file": (
+        ("edge", "", '[freeradius]\ndatabase = "sqlite:///srv/edge.sqlite"\n[store]\npath = "/srv/edge.sqlite"\n'),
+        "edge.toml:4: freeradius.database: is the path of store too; FreeRADIUS has a file of its own",
+    ),
+    "a router that asks a FreeRADIUS nobody told of": (
+        ("routers", "", 'radius.server = "freeradius"\n'),
+        (
+            "routers.toml:16: router[2].radius.server: freeradius needs [freeradius] in edge.toml, "
+            "which says where its database is"
+        ),
+    ),
+    "a RADIUS server there is not": (
+        ("routers", "", 'radius.server = "freeradus"\n'),
+        (
+            'routers.toml:16: router[2].radius.server: "freeradus" is not one of embedded, freeradius; '
+            'did you mean "freeradius"?'
+        ),
+    ),
     "secret given twice": (
         ("routers", "", f'radius.secret = "{SECRET}"\n'),
         "routers.toml:16: router[2].radius.secret: given twice; keep secret_file and take secret out",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -270,6 +271,28 @@ async def test_a_start_rings_for_the_round_of_ends(gate: Gate) -> None:
     assert await gate.service.ended.wait(gate.books.clock, 0)
     await gate.service.started(gate.grant())
     assert not await gate.service.ended.wait(gate.books.clock, 0)
+
+
+async def test_a_start_rings_for_who_wrote_the_login_elsewhere(gate: Gate) -> None:
+    """Once: what bounds it there is its end from now on."""
+    grant = await gate.add()
+    await gate.service.started(grant)
+    assert await gate.service.begun.wait(gate.books.clock, 0)
+    await gate.service.started(gate.grant())
+    assert not await gate.service.begun.wait(gate.books.clock, 0)
+
+
+async def test_a_start_that_is_learnt_of_late_counts_from_then(gate: Gate) -> None:
+    """The hour runs from when the device came on; what is over by now is ended by the next round."""
+    grant = await gate.add()
+    bought = gate.books.now()
+    gate.books.time.advance(3000)
+    await gate.service.started(grant, bought)
+    assert gate.grant().started_at == bought
+    assert gate.grant().ends_at == bought + timedelta(hours=1)
+    gate.books.time.advance(600)
+    await gate.service.end_round()
+    assert gate.grant().state is GrantState.ENDED
 
 
 async def test_what_lets_a_device_on(gate: Gate) -> None:
