@@ -69,6 +69,9 @@ class RouterRadius(ConfigModel):
     interim_seconds: Annotated[int, Field(ge=60, le=3600)] = Field(
         default=300, description="how often usage is reported"
     )
+    incoming_port: Port | None = Field(
+        default=None, description="the UDP port at which the router takes orders to end sessions"
+    )
 
 
 class Router(ConfigModel):

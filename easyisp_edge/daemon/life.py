@@ -10,12 +10,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.adapters.freeradius.opening import freeradius_database
+from easyisp_edge.adapters.radius.coa_client import CoaClient
 from easyisp_edge.daemon.doors import Doors
 from easyisp_edge.daemon.gateways import Gateways
 from easyisp_edge.daemon.parts import build_parts
-from easyisp_edge.daemon.routers import FreeradiusRounds, reconciler, router_link, served_routers
+from easyisp_edge.daemon.routers import (
+    FreeradiusRounds,
+    coa_router,
+    disconnecting,
+    reconciler,
+    router_link,
+    served_routers,
+)
 from easyisp_edge.loops import Errands, every
 from easyisp_edge.machine import Wake
+from easyisp_edge.services.disconnect import ApiReach
 from easyisp_edge.store.store import Store, Tables
 from easyisp_edge.timekeeping import BoxClock
 
@@ -41,6 +50,7 @@ ROUTER_BACKOFF_MOST_SECONDS = 15.0
 FREERADIUS_LOOK_SECONDS = 30.0
 # However many customers pay at once, a router is looked at no more than half of the time.
 ROUTER_REST_SECONDS = 1.0
+DISCONNECT_LOOK_SECONDS = 60.0
 # What a push in flight may still take when the daemon is asked to stop; systemd waits 20 s in all.
 PUSHES_FINISH_SECONDS = 12.0
 # A session not heard of for so many of its reporting intervals is not taken to be on.
@@ -65,6 +75,7 @@ class Daemon:
         self._surroundings = surroundings
         self._stopping = asyncio.Event()
         self._background: dict[str, asyncio.Task[Any]] = {}
+        self._reaches: dict[str, ApiReach] = {}
         self._group: asyncio.TaskGroup
 
     def stop(self) -> None:
@@ -126,6 +137,7 @@ class Daemon:
         for router in self._config.routers:
             self._begin_router(router, stack)
         self._begin_freeradius(stack)
+        self._begin_disconnecting(stack)
         await self.doors.open_control(self._config.edge.control.path, parts.control)
         await self.doors.open_http(self._config, parts)
         if self._config.radius_enabled:
@@ -142,7 +154,7 @@ class Daemon:
         self._repeat(
             f"router {router.id}",
             router.round_seconds,
-            reconciler(router, link, self.parts).round,
+            functools.partial(self._reach(router).tried, reconciler(router, link, self.parts).round),
             wake=self.parts.bells.routers[router.id],
             rest_seconds=ROUTER_REST_SECONDS,
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
@@ -162,6 +174,31 @@ class Daemon:
             rest_seconds=ROUTER_REST_SECONDS,
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
         )
+
+    def _reach(self, router: Router) -> ApiReach:
+        if router.id not in self._reaches:
+            lost = self.parts.bells.grants_over[router.id]
+            self._reaches[router.id] = ApiReach(away=router.api is None, lost=lost)
+        return self._reaches[router.id]
+
+    def _begin_disconnecting(self, stack: contextlib.AsyncExitStack) -> None:
+        """Have sessions ended by RADIUS on routers that take such orders, while their API does not."""
+        taking = [(router, place) for router in self._config.routers if (place := coa_router(router)) is not None]
+        if not taking:
+            return
+        endpoint = self._surroundings.bind_udp("radius-coa", self._config.edge.radius.address, 0)
+        stack.callback(endpoint.close)
+        client = CoaClient(endpoint=endpoint, clock=self.parts.clock)
+        self._begin("radius orders", client.run())
+        for router, place in taking:
+            self._repeat(
+                f"disconnect {router.id}",
+                DISCONNECT_LOOK_SECONDS,
+                disconnecting(place, client, self._reach(router), self.parts).round,
+                wake=self.parts.bells.grants_over[router.id],
+                rest_seconds=ROUTER_REST_SECONDS,
+                backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
+            )
 
     def _remember_sessions(self, router: Router) -> None:
         """Who is on a router that is never looked at is what it reported last."""

@@ -48,6 +48,7 @@ class Bells:
     Args:
         queries: One a gateway with queries due.
         routers: One a router to be looked at.
+        grants_over: One a router with sessions to be ended by RADIUS.
         freeradius: Its users may differ from the grants.
         sweeps: One a gateway whose list is to be read.
         claims: Receipts may be known now.
@@ -55,6 +56,7 @@ class Bells:
 
     queries: dict[str, Wake]
     routers: dict[str, Wake]
+    grants_over: dict[str, Wake]
     freeradius: Wake
     sweeps: dict[str, Wake]
     claims: Wake
@@ -110,6 +112,7 @@ def build_parts(
         queries={gateway.id: Wake() for gateway in config.gateways},
         routers={router.id: LoginsFirst(freeradius) if router.asks_freeradius else Wake() for router in config.routers},
         freeradius=freeradius,
+        grants_over={router.id: Wake() for router in config.routers},
         sweeps={gateway.id: Wake() for gateway in config.gateways},
         claims=Wake(),
     )
@@ -122,6 +125,7 @@ def build_parts(
         message=lambda _router_id, key: texts.get(site.config.portal.default_language, key),
         router_changed=bells.routers,
         begun=bells.freeradius,
+        grants_over=bells.grants_over,
     )
     settlement = SettlementService(
         store=store,

@@ -6,20 +6,24 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from easyisp_edge.adapters.radius.coa_packets import CoaRouter, CoaSession
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.adapters.routeros.hotspot import MikrotikHotspot
 from easyisp_edge.adapters.routeros.link import RouterLink
 from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.routers import USER_MARK
+from easyisp_edge.services.disconnect import ApiReach, DisconnectService
 from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
 from easyisp_edge.services.reconcile import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from easyisp_edge.adapters.radius.coa_client import CoaClient
     from easyisp_edge.adapters.routeros.connection import ApiConnection
     from easyisp_edge.config import Config, Router, RouterApi
     from easyisp_edge.daemon.parts import Parts
+    from easyisp_edge.domain.logins import OpenSession
     from easyisp_edge.services.freeradius import LoginDatabase
 
 
@@ -113,3 +117,29 @@ class FreeradiusRounds:
             # Where nothing could be written, who is over is put off the router all the same.
             for bell in waiting:
                 bell.ring_router()
+
+
+def coa_router(router: Router) -> CoaRouter | None:
+    """A router as one that ends sessions at our word; None where it is not set up for that."""
+    radius = router.radius
+    if not router.uses_radius or radius is None or radius.incoming_port is None:
+        return None
+    return CoaRouter(router.id, router.address, radius.incoming_port, radius.secret.get_secret_value().encode())
+
+
+def disconnecting(router: CoaRouter, client: CoaClient, reach: ApiReach, parts: Parts) -> DisconnectService[CoaSession]:
+    """What ends the sessions of grants that are over, by RADIUS, while the API does not."""
+
+    def named(session: OpenSession) -> CoaSession:
+        # Without the MAC: the router compares it in the form it was set to write, and finds none in another.
+        return CoaSession(router, session.username, session.address, session.acct_session_id)
+
+    return DisconnectService(
+        router_id=router.router_id,
+        store=parts.store,
+        clock=parts.clock,
+        presence=parts.presence,
+        control=client,
+        named=named,
+        reach=reach,
+    )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from easyisp_edge.domain.packages import Service
     from easyisp_edge.domain.values import DataVolume, MacAddress, RateLimit
 
@@ -107,3 +109,21 @@ class UsageReport:
     octets_in: int
     octets_out: int
     cause: str
+
+
+class OpenSession(NamedTuple):
+    """A session that a router reported and did not report the end of.
+
+    Args:
+        session_id: Ours.
+        acct_session_id: The router's; comes round again after reboots.
+        username: Whose it is.
+        address: The device's IP address, where reported.
+        updated_at: When it was last reported.
+    """
+
+    session_id: int
+    acct_session_id: str
+    username: str
+    address: str | None
+    updated_at: datetime

@@ -37,6 +37,7 @@ class AccessService:
         tenant_of: The tenant of each router.
         message: A refusal in the customer's words, by its key.
         router_changed: A bell per router: something is to be put right there.
+        grants_over: A second bell, for routers whose sessions can be ended without the API.
         ended: Rings when the time of the next end may have changed.
         begun: Rings when the time of a grant began.
     """
@@ -47,14 +48,16 @@ class AccessService:
     tenant_of: dict[str, str]
     message: Callable[[str, str], str]
     router_changed: dict[str, Wake]
+    grants_over: dict[str, Wake] = field(default_factory=dict)
     ended: Wake = field(default_factory=Wake)
     begun: Wake = field(default_factory=Wake)
 
     def tell_routers(self, tenant_id: str) -> None:
         """Have all routers of a tenant looked at now."""
-        for router_id, wake in self.router_changed.items():
-            if self.tenant_of[router_id] == tenant_id:
-                wake.ring()
+        for bells in (self.router_changed, self.grants_over):
+            for router_id, wake in bells.items():
+                if self.tenant_of[router_id] == tenant_id:
+                    wake.ring()
 
     def admission_of_device(self, tenant_id: str, mac: MacAddress) -> Admission | None:
         """What lets a device on now; what runs comes before what waits."""

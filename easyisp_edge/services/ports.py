@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from easyisp_edge.domain.payments import MoneyRecord, PaymentReport, PromptAccepted, StkPush
     from easyisp_edge.domain.routers import FoundUser, RouterState, UserProfile, WantedUser
-    from easyisp_edge.domain.values import MacAddress, Money, Msisdn
+    from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
 
 
 class PaymentGateway(Protocol):
@@ -124,3 +124,47 @@ class HotspotRouter(Protocol):
 
     async def logout(self, item_id: str) -> None:
         """End an active session; gone already is fine."""
+
+
+SessionT_contra = TypeVar("SessionT_contra", contravariant=True)
+
+
+class SessionControl(Protocol[SessionT_contra]):
+    """Sessions that routers run, ended or changed there at our word, without the RouterOS API.
+
+    What names a session is the adapter's own, since the router and its secret are part of it; the daemon makes it.
+    Both calls may take ten seconds where a router is silent, and longer where many are under way to it.
+    """
+
+    async def disconnect(self, session: SessionT_contra) -> None:
+        """End a session; the device may log in again unless logins are refused too.
+
+        Raises:
+            ConflictError: The router has no such session (`coa.no_session`): what was wanted is so.
+            RefusedError: The router said no.
+            UnavailableError: The router did not answer; the session may have ended. Go by its API.
+        """
+
+    async def change(
+        self,
+        session: SessionT_contra,
+        *,
+        session_seconds: int | None = None,
+        rate_limit: RateLimit | None = None,
+        data_left: DataVolume | None = None,
+    ) -> None:
+        """Hold a session to something else: to all that is given, or when refused to nothing of it.
+
+        Args:
+            session: Which.
+            session_seconds: Its whole length, counted from its start; at least 1.
+            rate_limit: Its speed.
+            data_left: What it may use in all, counted from its start; routers may refuse this one, and with it
+                whatever is asked for together with it.
+
+        Raises:
+            InvalidError: Nothing is to be changed.
+            ConflictError: The router has no such session (`coa.no_session`).
+            RefusedError: The router said no; the session goes on as it was.
+            UnavailableError: The router did not answer; the session may have been changed. Go by its API.
+        """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easyisp_edge.store.columns import instant, optional_mac
+from easyisp_edge.domain.logins import OpenSession
+from easyisp_edge.store.columns import instant, optional_mac, read_instant
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,6 +76,16 @@ class SessionsTable:
             (router_id, instant(since)),
         )
         return {row[0] for row in rows}
+
+    def open_of_ended(self, router_id: str, since: datetime) -> list[OpenSession]:
+        """Sessions on a router that are open although their grant is over, heard of since then; the latest first."""
+        rows = self._sql.execute(
+            "SELECT sessions.session_id, acct_session_id, sessions.username, address, updated_at"
+            " FROM sessions JOIN grants USING (grant_id) WHERE router_id = ? AND stopped_at IS NULL"
+            " AND updated_at >= ? AND state = 'ended' ORDER BY updated_at DESC, sessions.session_id",
+            (router_id, instant(since)),
+        )
+        return [OpenSession(row[0], row[1], row[2], row[3], read_instant(row[4])) for row in rows]
 
     def stop_all(self, router_id: str, cause: str, at: datetime) -> None:
         """End all open sessions of a router that says it started anew."""

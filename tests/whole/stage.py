@@ -95,6 +95,14 @@ timeout_seconds = 2
 [router.radius]
 secret = "only-good-on-loopback"
 """
+RADIUS_ONLY = """[[router]]
+id = "main"
+address = "127.0.0.1"
+mode = "radius"
+login_url = "http://127.0.0.1:9/login"
+[router.radius]
+secret = "only-good-on-loopback"
+"""
 
 
 class MovedTime:
@@ -139,6 +147,7 @@ class Stage:
         daraja_options: How M-Pesa behaves.
         as_process: Whether the daemon is a process of its own, to be killed.
         files: Config files in place of the usual ones.
+        incoming: Whether the router takes orders by RADIUS, at `{coa_port}` in the files.
     """
 
     folder: Path
@@ -147,6 +156,7 @@ class Stage:
     merchants: tuple[Merchant, ...] = ()
     as_process: bool = False
     files: dict[str, str] = field(default_factory=dict)
+    incoming: bool = False
     routeros_version: str = "7.20.8"
     time: MovedTime = field(default_factory=MovedTime)
 
@@ -161,7 +171,7 @@ class Stage:
         self._stack.push_async_callback(self.daraja.close)
         self._choose_ports()
         self.router = MikrotikLab(clock=clock, randomness=randomness, options=self._router_options())
-        await self.router.start()
+        await self.router.start(coa_port=0 if self.incoming else None)
         self._stack.push_async_callback(self.router.close)
         self.router.connect_device(MAC, ADDRESS)
         self.router.connect_device(OTHER_MAC, OTHER_ADDRESS)
@@ -274,6 +284,7 @@ class Stage:
             "mode": self.mode,
             "daraja": self.daraja.base_url,
             "api_port": self.router.api_port,
+            "coa_port": self.router.coa_port,
         }
         files = {
             "edge.toml": EDGE,

@@ -297,6 +297,15 @@ def test_a_database_with_a_password_stands_in_a_file(tmp_path: Path) -> None:
     assert config.edge.freeradius.database == PostgresqlAddress("db.example", 5432, "radius", "", "logins")
 
 
+def test_a_router_takes_orders_where_its_file_says(tmp_path: Path) -> None:
+    """The port is as given; left out, the router is told nothing by RADIUS."""
+    both = RADIUS + RADIUS.replace("r2", "r3").replace("10.0.0.2", "10.0.0.3").replace(
+        '"key" }', '"key", incoming_port = 3799 }'
+    )
+    config = load(tmp_path, gateways=GATEWAY, routers=both)
+    assert [router.radius and router.radius.incoming_port for router in config.routers] == [None, 3799]
+
+
 def test_the_old_variables_make_a_gateway(tmp_path: Path) -> None:
     """A tenant without a gateway in the file gets the old deployment's, and its callback origin."""
     config = load(tmp_path, LEGACY, edge="")

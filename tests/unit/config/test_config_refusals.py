@@ -187,6 +187,14 @@ CASES = {
         ("routers", "", "radius.interim_seconds = 30\n"),
         "routers.toml:16: router[2].radius.interim_seconds: 30 is too small; at least 60",
     ),
+    "no port for orders": (
+        ("routers", "", "radius.incoming_port = 0\n"),
+        "routers.toml:16: router[2].radius.incoming_port: 0 is too small; at least 1",
+    ),
+    "a port for orders in quotes": (
+        ("routers", "", 'radius.incoming_port = "3799"\n'),
+        'routers.toml:16: router[2].radius.incoming_port: "3799" is not a whole number',
+    ),
     "free of charge": (
         ("packages", "price = 10", "price = 0"),
         "packages.toml:5: package[1].price: M-Pesa takes from 1 to 250000 shillings at once",
