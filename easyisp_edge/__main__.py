@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from easyisp_edge import __version__
 
-_COMMANDS = ("run", "check", "demo", "payments", "claims", "poster", "gateway", "freeradius", "verify-ledger")
+_COMMANDS = ("run", "check", "demo", "payments", "claims", "grants", "poster", "gateway", "freeradius", "verify-ledger")
 _EXIT_USAGE, _EXIT_INTERRUPTED = 64, 130
 
 

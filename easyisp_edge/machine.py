@@ -79,11 +79,11 @@ class UdpAddress(NamedTuple):
 
 
 class UdpEndpoint(Protocol):
-    """A bound UDP socket that is drained at each wake-up."""
+    """A UDP socket that is drained at each wake-up."""
 
     @property
     def address(self) -> UdpAddress:
-        """Where it is bound."""
+        """Where it is bound; port 0 where that comes with the first datagram it sends."""
 
     def on_readable(self, callback: Callable[[], None]) -> None:
         """Call `callback` in the event loop whenever datagrams wait; once set, it stays."""

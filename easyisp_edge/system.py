@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import secrets
 import socket
+import struct
 import time
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +21,13 @@ from easyisp_edge.machine import ClockState, UdpAddress
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+log = logging.getLogger(__name__)
 
 BOOT_ID_VARIABLE = "EASYISP_EDGE_BOOT_ID"
 # Holds the burst of a router restart: a thousand devices at about 250 octets each and their overhead.
 RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+_IP_PKTINFO = 8  # Linux's; the socket module has no name for it yet
 _CLOCK_SET_MARKS = (Path("/run/systemd/timesync/synchronized"), Path("/run/chrony/synchronized"))
 
 
@@ -163,3 +168,42 @@ class SocketUdpEndpoint:
         if self._watching and self._socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
+
+
+class AskingUdpEndpoint(SocketUdpEndpoint):
+    """A `UdpEndpoint` that nobody binds: the kernel gives it a port when it first sends.
+
+    A service whose unit lets it bind nothing may have one all the same. Each datagram says for itself where it
+    comes from.
+
+    Args:
+        source: The address of this machine it sends from; an unspecified one leaves that to the network.
+
+    Source: ip(7) (IP_PKTINFO), ipv6(7) (IPV6_PKTINFO), systemd.resource-control(5) (SocketBindDeny=).
+    """
+
+    def __init__(self, source: str) -> None:
+        address = ip_address(source)
+        family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+        super().__init__(socket.socket(family, socket.SOCK_DGRAM))
+        self._source = source
+        self._says = [] if address.is_unspecified else [_packet_info(address)]
+        self._trouble: int | None = None
+
+    def send(self, datagram: bytes, address: UdpAddress) -> None:
+        """Send, or drop where the network refuses; where it begins to refuse, say so in the log."""
+        try:
+            self._socket.sendmsg((datagram,), self._says, 0, address)
+        except OSError as error:
+            if error.errno != self._trouble:
+                log.warning("nothing can be sent from %s to %s: %s", self._source, address.host, error.strerror)
+            self._trouble = error.errno
+        else:
+            self._trouble = None
+
+
+def _packet_info(source: IPv4Address | IPv6Address) -> tuple[int, int, bytes]:
+    """What a datagram carries that says where it comes from, by whichever interface it leaves."""
+    if isinstance(source, IPv4Address):
+        return socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=I4s4s", 0, source.packed, bytes(4))
+    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack("=16sI", source.packed, 0)

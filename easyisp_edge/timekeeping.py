@@ -17,6 +17,7 @@ BUILT_AFTER = datetime(2026, 11, 1, tzinfo=UTC)
 _LARGE_STEP = timedelta(minutes=10)
 _LARGE_STEP_STANDS_SECONDS = 60.0
 _DRIFT_IGNORED = timedelta(seconds=1)
+_STEP_NOTICED = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class BoxClock:
         self.state = ClockState.UNSET
         if believed:
             self.state = ClockState.SYNCED if source.synchronised() else ClockState.HOLDOVER
+        # Over a power cut nobody knows how long it was, nor how wrong time was before it.
+        goes_on = last is not None and last.boot_id == source.boot_id and self._base - floor <= _STEP_NOTICED
+        self.set_at = BUILT_AFTER if goes_on else self._base
+        """Since when box time has gone on without a step that matters."""
 
     def now(self) -> datetime:
         """Box time: aware UTC, never goes back."""
@@ -81,6 +86,8 @@ class BoxClock:
         self._large_step_since = None
         if step > _DRIFT_IGNORED:
             self._base += step
+        if step > _STEP_NOTICED:
+            self.set_at = self.now()
         self.state = ClockState.SYNCED
 
     def _stands(self) -> bool:

@@ -27,11 +27,12 @@
     var step = element.getAttribute("data-step");
     var startedAt = Date.now();
     var failures = 0;
+    var stale = false;
     var request = null;
     var timer = null;
 
     function pause() {
-      if (step === "online") {
+      if (step === "online" || step === "shut") {
         return IDLE_MS;
       }
       if (Date.now() - startedAt >= EAGER_FOR_MS) {
@@ -54,7 +55,7 @@
     function answered(told) {
       failures = told ? 0 : failures + 1;
       showSilence(failures >= SILENT_AFTER);
-      if (told && told !== step) {
+      if (told && (stale || told !== step)) {
         location.replace(location.href.split("#")[0]);
         return;
       }
@@ -104,7 +105,11 @@
       }
     });
     later();
-    return askIfSeen;
+    // What the page told may be over although the step is the same: another package may have begun.
+    return function (over) {
+      stale = stale || over;
+      askIfSeen();
+    };
   }
 
   // Counting down, in the words the page brought along: "one|many" for days, hours, minutes, seconds.
@@ -199,7 +204,7 @@
       if (over) {
         element.parentNode.textContent = over;
       }
-      askNow();
+      askNow(!over);
     });
   });
   each("form[data-once]", sendOnce);

@@ -55,13 +55,18 @@ def run_check(folder: Path, environ: Mapping[str, str], *, as_json: bool = False
     except ConfigError as error:
         out.write(_wrong_as_json(error) if as_json else f"{error.message}\n")
         return _WRONG
-    out.write(json.dumps({"ok": True, **_counts(config)}) + "\n" if as_json else _summary(config))
+    out.write(_right_as_json(config) if as_json else _summary(config))
     return _RIGHT
 
 
 def _wrong_as_json(error: ConfigError) -> str:
     problems: list[dict[str, Any]] = [dataclasses.asdict(problem) for problem in error.problems]
     return json.dumps({"ok": False, "problems": problems}, ensure_ascii=False) + "\n"
+
+
+def _right_as_json(config: Config) -> str:
+    notes = list(_notes(config))
+    return json.dumps({"ok": True, **_counts(config), **({"notes": notes} if notes else {})}, ensure_ascii=False) + "\n"
 
 
 def _counts(config: Config) -> dict[str, int]:
@@ -75,7 +80,24 @@ def _counts(config: Config) -> dict[str, int]:
 
 def _summary(config: Config) -> str:
     counted = (f"{count} {noun.removesuffix('s') if count == 1 else noun}" for noun, count in _counts(config).items())
-    return f"ok: {', '.join(counted)}\n" + "".join(f"{_money(gateway)}\n" for gateway in config.gateways)
+    return f"ok: {', '.join(counted)}\n" + "".join(
+        f"{line}\n" for line in (*map(_money, config.gateways), *(f"note: {note}" for note in _notes(config)))
+    )
+
+
+def _notes(config: Config) -> Iterator[str]:
+    """What is right, and may still not do what is meant by it."""
+    freeradius = [router.id for router in config.routers if router.asks_freeradius]
+    embedded = [router.id for router in config.routers if router.uses_radius and not router.asks_freeradius]
+    if not freeradius or not embedded:
+        return
+    radius = config.edge.radius
+    yield (
+        f"routers ask this box ({', '.join(embedded)}) and FreeRADIUS ({', '.join(freeradius)}), both at"
+        f" {radius.address}, ports {radius.auth_port} and {radius.acct_port}: on one machine only one of the two gets"
+        " them. Give FreeRADIUS others with --auth-port and --acct-port of easyisp-edge freeradius config, and set them"
+        " in /radius on its routers"
+    )
 
 
 def _money(gateway: Gateway) -> str:

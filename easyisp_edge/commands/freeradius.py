@@ -8,11 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from argparse import ArgumentTypeError
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.freeradius.configuration import (
     DEBIAN_VERSION,
+    REFUSALS,
     FreeradiusClient,
     FreeradiusServer,
     configuration_files,
@@ -20,8 +23,10 @@ from easyisp_edge.adapters.freeradius.configuration import (
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.commands.check import DEFAULT_FOLDER
 from easyisp_edge.config import ConfigError, load_config
+from easyisp_edge.daemon.parts import portal_folder
 from easyisp_edge.domain.database_address import parse_database
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
+from easyisp_edge.web.texts import Texts
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 _DONE = 0
 _FAILED = 1
 _WRONG = 2
+_PORT_MAX = 65535
 # Lists what was written, so that the next time takes away what is no longer of use, and nothing else.
 _MANIFEST = "MANIFEST"
 
@@ -62,6 +68,13 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     config.add_argument(
         "--release", metavar="VERSION", help="FreeRADIUS's release (default: the one installed here, else 3.2.1)"
     )
+    config.add_argument(
+        "--auth-port",
+        type=_port,
+        metavar="PORT",
+        help="its UDP port for logins (default: that of [radius] in edge.toml)",
+    )
+    config.add_argument("--acct-port", type=_port, metavar="PORT", help="the same for accounting")
     config.add_argument("--json", action="store_true", help="answer as JSON")
     config.set_defaults(run=main)
 
@@ -75,6 +88,7 @@ def main(args: Namespace) -> int:
         database=args.database,
         only=args.router,
         release=args.release or installed_release() or DEBIAN_VERSION,
+        ports=(args.auth_port, args.acct_port),
         as_json=args.json,
     )
 
@@ -87,17 +101,20 @@ def write_configuration(
     database: str | None = None,
     only: Sequence[str] = (),
     release: str = DEBIAN_VERSION,
+    ports: tuple[int | None, int | None] = (None, None),
     as_json: bool = False,
     out: TextIO | None = None,
 ) -> int:
     """Write FreeRADIUS's configuration, and say what was written.
 
     Without `database` it is the one of the configuration; without `only` it is for the routers that ask FreeRADIUS, or,
-    where none does yet, for all that have a RADIUS secret.
+    where none does yet, for all that have a RADIUS secret. Ports that are None are those of `[radius]`.
     """
     out = sys.stdout if out is None else out
     try:
-        server = _server(load_config(config_folder, environ), database, only, release, out_folder)
+        config = load_config(config_folder, environ)
+        server = _server(config, _database(config, database), list(_clients(config, only)), release, out_folder)
+        server = replace(server, auth_port=ports[0] or server.auth_port, acct_port=ports[1] or server.acct_port)
         written = _write(out_folder, configuration_files(server))
     except ConfigError as error:
         return _say_wrong(out, error.message, as_json=as_json, code=_WRONG)
@@ -121,20 +138,33 @@ def installed_release() -> str | None:
 
 
 def _server(
-    config: Config, database: str | None, only: Sequence[str], release: str, out_folder: Path
+    config: Config, database: DatabaseAddress, clients: Sequence[FreeradiusClient], release: str, out_folder: Path
 ) -> FreeradiusServer:
-    clients = list(_clients(config, only))
     if not clients:
         raise NotFoundError("freeradius.routers", "No router in routers.toml has a [router.radius] with a secret.")
     return FreeradiusServer(
-        database=_database(config, database),
+        database=database,
         clients=clients,
+        messages=_messages(config.portal.default_language),
         version=release,
         address="*" if config.edge.radius.address in {"0.0.0.0", "::"} else config.edge.radius.address,  # noqa: S104
         auth_port=config.edge.radius.auth_port,
         acct_port=config.edge.radius.acct_port,
         written_to=str(out_folder),
     )
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= port <= _PORT_MAX:
+        raise ArgumentTypeError(f"{text!r:.20} is no port: 1 to {_PORT_MAX}")
+    return port
+
+
+def _messages(language: str) -> dict[str, str]:
+    """What customers are told, in the site's language."""
+    texts = Texts.load(portal_folder() / "translations")
+    return {refusal: texts.get(language, f"rejects.{refusal}") for refusal in REFUSALS}
 
 
 def _database(config: Config, given: str | None) -> DatabaseAddress:
@@ -162,6 +192,7 @@ def _radius_client(router: Router, radius: RouterRadius) -> RadiusClient:
         secret=radius.secret.get_secret_value().encode(),
         message_authenticator=radius.message_authenticator,
         interim_seconds=radius.interim_seconds,
+        pppoe_pool=radius.pppoe_pool,
     )
 
 

@@ -12,7 +12,7 @@ from easyisp_edge.adapters.routeros.connection import dial
 from easyisp_edge.daemon import Surroundings
 from easyisp_edge.errors import EdgeError
 from easyisp_edge.store.connections import ThreadedDatabase
-from easyisp_edge.system import SocketUdpEndpoint, SystemRandomness, SystemTime
+from easyisp_edge.system import AskingUdpEndpoint, SocketUdpEndpoint, SystemRandomness, SystemTime
 from easyisp_edge.systemd import Notifier, inherited_sockets, watchdog_seconds
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def real_surroundings(environ: Mapping[str, str] | None = None) -> Surroundings:
         open_database=ThreadedDatabase.open,
         open_http=lambda verify: open_http_client(verify=verify),
         bind_udp=bind_udp,
+        ask_udp=AskingUdpEndpoint,
         listen=listen,
         dial=dial,
         tell=Notifier(environ.get("NOTIFY_SOCKET", "")).tell,

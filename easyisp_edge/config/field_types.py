@@ -15,8 +15,10 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field, PlainValidator, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from easyisp_edge.config.problems import nearest
 from easyisp_edge.config.urls import callback_url, service_url, web_url
 from easyisp_edge.domain.database_address import DatabaseAddress, parse_database
+from easyisp_edge.domain.schedules import WEEKDAYS, Schedule
 from easyisp_edge.domain.values import DataVolume, Money, Msisdn, RateLimit
 from easyisp_edge.errors import InvalidError
 
@@ -34,6 +36,17 @@ _BANK_ACCOUNT = re.compile(r"[A-Za-z0-9]{1,20}", re.ASCII)
 # Linux's sun_path holds 108 with the zero at its end.
 _SOCKET_PATH_OCTETS_MOST = 107
 _DURATION = re.compile(r"(?:([0-9]{1,3})w)?(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m)?", re.ASCII)
+# What a speed goes on with, one word after the other.
+_SPEED_WORDS = (
+    "burst speed such as 4M/10M",
+    "burst threshold such as 1500k/4M",
+    "number of burst seconds such as 10/10",
+    "priority from 1 to 8",
+    "least speed such as 512k/1M",
+)
+_LOOSE_SPEED = re.compile(r"([0-9]{1,6})\s*([km])(?:i?b(?:it)?s?(?:ps|/s)?|ps)?\b", re.ASCII | re.IGNORECASE)
+_CLOCK = r"([0-9]{1,2})(?:[:.h]?([0-9]{2}))?(am|pm)?"
+_LOOSE_HOURS = re.compile(rf"{_CLOCK}(?:[-\u2013\u2014]|to){_CLOCK}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +167,76 @@ def _provisional(value: str) -> timedelta | None:
     if span > _PROVISIONAL_MOST:
         raise InvalidError("duration.range", f'"{value:.40}" is not between 0m and 60m')
     return span
+
+
+def _speed(value: object) -> RateLimit:
+    """A speed with whatever MikroTik lets follow it; says which of its words is wrong."""
+    written = text(value)
+    try:
+        return RateLimit.parse(written)
+    except InvalidError as error:
+        message = error.message if error.code != "rate.unreadable" else _wrong_speed_word(written) or error.message
+    meant = _LOOSE_SPEED.sub(lambda found: found[1] + {"k": "k", "m": "M"}[found[2].lower()], written.strip())
+    raise refuse(message.rstrip("."), nearest=meant if meant != written and _is_speed(meant) else None)
+
+
+def _wrong_speed_word(written: str) -> str | None:
+    """What is wrong from the second word on; None where the first is wrong, or there are too many."""
+    words = re.sub(r"\s*/\s*", "/", written).split()
+    for at, wanted in enumerate(_SPEED_WORDS, start=1):
+        if len(words) > at and _is_speed(" ".join(words[:at])) and not _is_speed(" ".join(words[: at + 1])):
+            return f'"{words[at]:.40}" is no {wanted}'
+    return None
+
+
+def _is_speed(written: str) -> bool:
+    try:
+        RateLimit.parse(written)
+    except InvalidError:
+        return False
+    return True
+
+
+def _hours(value: object) -> Schedule:
+    """Hours of the day, without days."""
+    written = text(value)
+    try:
+        schedule = Schedule.parse(re.sub(r"\s*-\s*", "-", written))
+    except InvalidError:
+        raise refuse(f'"{written:.40}" is no hours such as 22:00-06:00', nearest=_meant_hours(written)) from None
+    if schedule.days != Schedule(0, 0).days:
+        raise refuse(f'"{written:.40}" has days in it; they belong under days')
+    if (schedule.closes - schedule.opens) % (24 * 60) == 0:
+        raise refuse(f'"{written:.40}" is the whole day; leave hours out for that')
+    return schedule
+
+
+def _meant_hours(written: str) -> str | None:
+    """The hours of the clock that `10pm-6am`, `22-6` or `22.00 to 6.00` most likely are."""
+    found = _LOOSE_HOURS.fullmatch(re.sub(r"\s", "", written).lower())
+    if found is None:
+        return None
+    try:
+        return Schedule.parse(f"{_clock(*found.groups()[:3])}-{_clock(*found.groups()[3:])}").hours
+    except InvalidError:
+        return None
+
+
+def _clock(hours: str, minutes: str | None, half: str | None) -> str:
+    whole = int(hours) if half is None else int(hours) % 12 + (12 if half == "pm" else 0)
+    return f"{whole:02}:{minutes or '00'}"
+
+
+def _weekday(value: object) -> str:
+    """A day of the week in three letters."""
+    day = text(value)
+    if day in WEEKDAYS:
+        return day
+    begun = day.strip().lower()[:3]
+    raise refuse(
+        f'"{day:.40}" is not one of {", ".join(WEEKDAYS)}',
+        nearest=begun if begun in WEEKDAYS else nearest(day, WEEKDAYS),
+    )
 
 
 def parse_shortcode(value: str) -> str:
@@ -292,7 +375,9 @@ Price = Annotated[Money, PlainValidator(_price)]
 Duration = Annotated[timedelta, read_by(parse_duration)]
 SweepInterval = Annotated[timedelta, read_by(_sweep_interval)]
 ProvisionalSpan = Annotated[timedelta | None, read_by(_provisional)]
-Speed = Annotated[RateLimit, read_by(RateLimit.parse)]
+Speed = Annotated[RateLimit, PlainValidator(_speed)]
+Hours = Annotated[Schedule, PlainValidator(_hours)]
+Weekday = Annotated[str, PlainValidator(_weekday)]
 Data = Annotated[DataVolume, read_by(_data)]
 Address = Annotated[str, read_by(_address)]
 RouterAddress = Annotated[str, read_by(_router_address)]

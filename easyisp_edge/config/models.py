@@ -2,6 +2,8 @@
 
 import enum
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -16,6 +18,7 @@ from easyisp_edge.config.field_types import (
     Data,
     Duration,
     Email,
+    Hours,
     Identifier,
     Label,
     ListenPort,
@@ -27,8 +30,12 @@ from easyisp_edge.config.field_types import (
     SocketPath,
     Speed,
     StorePath,
+    Weekday,
+    parse_duration,
 )
 from easyisp_edge.domain.packages import Package, Service
+from easyisp_edge.domain.schedules import WEEKDAYS, Schedule
+from easyisp_edge.errors import InvalidError
 
 # Broken conditions carry this type, so that the reader, which checks them first, can tell them apart.
 CONDITION = "condition"
@@ -210,12 +217,31 @@ class PackageTable(ConfigModel):
     name: Label = Field(description="as the customer reads it")
     price: Price = Field(description="whole shillings, such as 50")
     duration: Duration = Field(description='such as "30m", "24h" or "7d"')
-    speed: Speed = Field(description='such as "5M", or "2M/5M" for up/down')
+    online: Duration | None = Field(default=None, description='time online in all, such as "3h"')
+    hours: Hours | None = Field(default=None, description='such as "22:00-06:00"')
+    days: Annotated[tuple[Weekday, ...], Field(strict=False)] = Field(
+        default=(), description='days on which the hours begin, such as ["fri", "sat"]'
+    )
+    speed: Speed = Field(
+        description='such as "5M", or "2M/5M" for up/down; with a burst such as "2M/5M 4M/10M 1500k/4M 10/10"'
+    )
     data: Data | None = Field(default=None, description='such as "500MB"')
     devices: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="how many devices at once")
     service: Annotated[Service, Field(strict=False)] = Field(default=Service.HOTSPOT, description="hotspot or pppoe")
     active: bool = Field(default=True, description="whether it is offered now")
     routers: Annotated[tuple[Identifier, ...], Field(strict=False)] = Field(default=(), description="ids of routers")
+    language: Literal["en", "sw"] | None = Field(
+        default=None, description="the language routers refuse a login in, where not the customer's own"
+    )
+
+    @classmethod
+    def conditions(cls, table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Time online has to fit into the time it is valid; days, where there are any, have to be named."""
+        online, duration = _span(table.get("online")), _span(table.get("duration"))
+        if online is not None and duration is not None and online > duration:
+            yield "online", "is longer than duration, which says how long the package is valid"
+        if table.get("days") == []:
+            yield "days", "names no day; leave it out for every day"
 
     def package(self) -> Package:
         """The package this table describes."""
@@ -231,4 +257,24 @@ class PackageTable(ConfigModel):
             devices_max=self.devices,
             active=self.active,
             router_ids=self.routers,
+            online_time=self.online,
+            schedule=self._schedule(),
+            language=self.language,
         )
+
+    def _schedule(self) -> Schedule | None:
+        days = tuple(at for at, day in enumerate(WEEKDAYS) if day in self.days)
+        if self.hours is None and len(days) in {0, len(WEEKDAYS)}:
+            return None
+        hours = self.hours or Schedule(0, 0)  # from midnight to midnight
+        return replace(hours, days=days) if days else hours
+
+
+def _span(value: object) -> timedelta | None:
+    """A duration, read already or not; None for what is none, which is said elsewhere."""
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except InvalidError:
+            return None
+    return value if isinstance(value, timedelta) else None

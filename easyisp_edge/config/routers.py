@@ -72,6 +72,9 @@ class RouterRadius(ConfigModel):
     incoming_port: Port | None = Field(
         default=None, description="the UDP port at which the router takes orders to end sessions"
     )
+    pppoe_pool: RouterWord | None = Field(
+        default=None, description="the router's pool that PPPoE customers get their addresses from"
+    )
 
 
 class Router(ConfigModel):

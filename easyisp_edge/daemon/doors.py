@@ -92,7 +92,7 @@ class Doors:
             acct=acct,
             clients=radius_clients(config),
             clock=parts.clock,
-            authorize=parts.access.answer,
+            authorize=parts.logins.answer,
             account=parts.accounting.account,
         )
         return self.radius

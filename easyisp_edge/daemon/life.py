@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.adapters.freeradius.opening import freeradius_database
@@ -24,7 +23,6 @@ from easyisp_edge.daemon.routers import (
 )
 from easyisp_edge.loops import Errands, every
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.disconnect import ApiReach
 from easyisp_edge.store.store import Store, Tables
 from easyisp_edge.timekeeping import BoxClock
 
@@ -39,6 +37,8 @@ log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_SECONDS = 15.0
 END_LOOK_SECONDS = 30.0
+HOURS_LOOK_SECONDS = 60.0
+SILENCE_LOOK_SECONDS = 60.0
 QUERY_LOOK_SECONDS = 60.0
 CLAIM_LOOK_SECONDS = 60.0
 # A gateway's list is read as often as its files say; this is for one whose files say nothing of it any more.
@@ -53,8 +53,6 @@ ROUTER_REST_SECONDS = 1.0
 DISCONNECT_LOOK_SECONDS = 60.0
 # What a push in flight may still take when the daemon is asked to stop; systemd waits 20 s in all.
 PUSHES_FINISH_SECONDS = 12.0
-# A session not heard of for so many of its reporting intervals is not taken to be on.
-INTERIMS_MISSED_MAX = 3
 
 
 class Daemon:
@@ -75,7 +73,6 @@ class Daemon:
         self._surroundings = surroundings
         self._stopping = asyncio.Event()
         self._background: dict[str, asyncio.Task[Any]] = {}
-        self._reaches: dict[str, ApiReach] = {}
         self._group: asyncio.TaskGroup
 
     def stop(self) -> None:
@@ -131,6 +128,8 @@ class Daemon:
         self._repeat("box time", CLOCK_WRITTEN_SECONDS, self._prove_store)
         self._repeat("expire", EXPIRE_EVERY_SECONDS, parts.settlement.expire_round)
         self._repeat("end grants", END_LOOK_SECONDS, parts.access.end_round, wake=parts.access.ended)
+        self._repeat("hours", HOURS_LOOK_SECONDS, parts.access.hours_round)
+        self._repeat("silent sessions", SILENCE_LOOK_SECONDS, parts.accounting.silence_round)
         self._repeat_asking()
         self._repeat("late queries", LATE_LOOK_SECONDS, self._hurry_lists)
         self._repeat("claims", CLAIM_LOOK_SECONDS, parts.claims.round, wake=parts.bells.claims)
@@ -154,7 +153,7 @@ class Daemon:
         self._repeat(
             f"router {router.id}",
             router.round_seconds,
-            functools.partial(self._reach(router).tried, reconciler(router, link, self.parts).round),
+            reconciler(router, link, self.parts).round,
             wake=self.parts.bells.routers[router.id],
             rest_seconds=ROUTER_REST_SECONDS,
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
@@ -175,18 +174,12 @@ class Daemon:
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
         )
 
-    def _reach(self, router: Router) -> ApiReach:
-        if router.id not in self._reaches:
-            lost = self.parts.bells.grants_over[router.id]
-            self._reaches[router.id] = ApiReach(away=router.api is None, lost=lost)
-        return self._reaches[router.id]
-
     def _begin_disconnecting(self, stack: contextlib.AsyncExitStack) -> None:
-        """Have sessions ended by RADIUS on routers that take such orders, while their API does not."""
+        """Have sessions ended by RADIUS on routers that take such orders."""
         taking = [(router, place) for router in self._config.routers if (place := coa_router(router)) is not None]
         if not taking:
             return
-        endpoint = self._surroundings.bind_udp("radius-coa", self._config.edge.radius.address, 0)
+        endpoint = self._surroundings.ask_udp(self._config.edge.radius.address)
         stack.callback(endpoint.close)
         client = CoaClient(endpoint=endpoint, clock=self.parts.clock)
         self._begin("radius orders", client.run())
@@ -194,8 +187,8 @@ class Daemon:
             self._repeat(
                 f"disconnect {router.id}",
                 DISCONNECT_LOOK_SECONDS,
-                disconnecting(place, client, self._reach(router), self.parts).round,
-                wake=self.parts.bells.grants_over[router.id],
+                disconnecting(place, client, self.parts).round,
+                wake=self.parts.bells.sessions_over[router.id],
                 rest_seconds=ROUTER_REST_SECONDS,
                 backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,
             )
@@ -203,10 +196,7 @@ class Daemon:
     def _remember_sessions(self, router: Router) -> None:
         """Who is on a router that is never looked at is what it reported last."""
         if router.radius is not None:
-            heard = timedelta(seconds=router.radius.interim_seconds * INTERIMS_MISSED_MAX)
-            since = self.parts.clock.now() - heard
-            on = self.parts.store.read.sessions.open_usernames(router.id, since)
-            self.parts.presence.observed(router.id, on)
+            self.parts.presence.observed(router.id, self.parts.accounting.remembered(router.id))
 
     def _repeat_asking(self) -> None:
         """Ask each gateway about its purchases, and read its list; those that are new in the files, too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,14 @@ from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
 from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService
+from easyisp_edge.services.accounting import AccountingService, ReportingRouter
 from easyisp_edge.services.claims import ClaimGateway, ClaimService
 from easyisp_edge.services.claims_desk import ClaimsDesk
+from easyisp_edge.services.grants_desk import GrantsDesk
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.judgement import Substitute
+from easyisp_edge.services.lockout import Lockout
+from easyisp_edge.services.logins import LoginService
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
 from easyisp_edge.services.purchase import PurchaseService
@@ -28,15 +32,19 @@ from easyisp_edge.services.standing import StandingService
 from easyisp_edge.services.sweep import SweepService
 from easyisp_edge.services.wallets import WalletService
 from easyisp_edge.web.control import Control
+from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
 
 if TYPE_CHECKING:
-    from easyisp_edge.config import Config
+    from datetime import datetime
+
+    from easyisp_edge.config import Config, Router
     from easyisp_edge.daemon.gateways import Gateways
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
+    from easyisp_edge.services.logins import Refusal
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
 
@@ -48,7 +56,7 @@ class Bells:
     Args:
         queries: One a gateway with queries due.
         routers: One a router to be looked at.
-        grants_over: One a router with sessions to be ended by RADIUS.
+        sessions_over: One a router with sessions to be ended by RADIUS.
         freeradius: Its users may differ from the grants.
         sweeps: One a gateway whose list is to be read.
         claims: Receipts may be known now.
@@ -56,7 +64,7 @@ class Bells:
 
     queries: dict[str, Wake]
     routers: dict[str, Wake]
-    grants_over: dict[str, Wake]
+    sessions_over: dict[str, Wake]
     freeradius: Wake
     sweeps: dict[str, Wake]
     claims: Wake
@@ -85,6 +93,7 @@ class Parts:
     shelf: Shelf
     presence: Presence
     access: AccessService
+    logins: LoginService
     accounting: AccountingService
     settlement: SettlementService
     sweep: SweepService
@@ -112,7 +121,7 @@ def build_parts(
         queries={gateway.id: Wake() for gateway in config.gateways},
         routers={router.id: LoginsFirst(freeradius) if router.asks_freeradius else Wake() for router in config.routers},
         freeradius=freeradius,
-        grants_over={router.id: Wake() for router in config.routers},
+        sessions_over={router.id: Wake() for router in config.routers},
         sweeps={gateway.id: Wake() for gateway in config.gateways},
         claims=Wake(),
     )
@@ -120,12 +129,10 @@ def build_parts(
     access = AccessService(
         store=store,
         clock=clock,
-        presence=presence,
         tenant_of={router.id: router.tenant for router in config.routers},
-        message=lambda _router_id, key: texts.get(site.config.portal.default_language, key),
         router_changed=bells.routers,
+        sessions_over=bells.sessions_over,
         begun=bells.freeradius,
-        grants_over=bells.grants_over,
     )
     settlement = SettlementService(
         store=store,
@@ -181,7 +188,22 @@ def build_parts(
         shelf=shelf,
         presence=presence,
         access=access,
-        accounting=AccountingService(store, clock, presence),
+        logins=LoginService(
+            access,
+            message=lambda language, refusal: refusal_in_words(
+                texts, language or site.config.portal.default_language, refusal, clock.now()
+            ),
+            lockout=Lockout(clock),
+        ),
+        accounting=AccountingService(
+            store=store,
+            clock=clock,
+            presence=presence,
+            routers={router.id: reporting_router(router) for router in config.routers},
+            clock_set_at=lambda: clock.set_at,
+            listening_since=clock.now(),
+            used_up=access.tell_routers,
+        ),
         settlement=settlement,
         sweep=sweep,
         claims=claims,
@@ -192,8 +214,21 @@ def build_parts(
             claims_desk=ClaimsDesk(settlement, site),
             posters=PosterService(site, shelf, store, clock),
             registration=RegistrationService(site, sweep),
+            themes=(ControlGrants(GrantsDesk(access, presence, site)),),
         ),
     )
+
+
+def reporting_router(router: Router) -> ReportingRouter:
+    """A router as one whose sessions are kept."""
+    reported = router.radius.interim_seconds if router.uses_radius and router.radius is not None else 0
+    return ReportingRouter(router.tenant, timedelta(seconds=max(reported, router.round_seconds)))
+
+
+def refusal_in_words(texts: Texts, language: str, refusal: Refusal, now: datetime) -> str:
+    """Why a device is not let on, as its router shows it."""
+    from_time = "" if refusal.opens_at is None else texts.opening(language, refusal.opens_at, now)
+    return texts.get(language, f"rejects.{refusal.key}", from_time=from_time)
 
 
 def _claim_gateway(site: Site, sweep: SweepService, tenant_id: str) -> ClaimGateway | None:

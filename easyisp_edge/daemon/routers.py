@@ -12,8 +12,9 @@ from easyisp_edge.adapters.routeros.hotspot import MikrotikHotspot
 from easyisp_edge.adapters.routeros.link import RouterLink
 from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.routers import USER_MARK
-from easyisp_edge.services.disconnect import ApiReach, DisconnectService
+from easyisp_edge.services.disconnect import DisconnectService
 from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
+from easyisp_edge.services.hotspot_usage import HotspotUsage
 from easyisp_edge.services.reconcile import Reconciler
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from easyisp_edge.adapters.routeros.connection import ApiConnection
     from easyisp_edge.config import Config, Router, RouterApi
     from easyisp_edge.daemon.parts import Parts
-    from easyisp_edge.domain.logins import OpenSession
+    from easyisp_edge.domain.sessions import Session
     from easyisp_edge.services.freeradius import LoginDatabase
 
 
@@ -48,6 +49,14 @@ def reconciler(router: Router, link: RouterLink, parts: Parts) -> Reconciler:
         store=parts.store,
         clock=parts.clock,
         presence=parts.presence,
+        usage=HotspotUsage(
+            router_id=router.id,
+            tenant_id=router.tenant,
+            store=parts.store,
+            clock=parts.clock,
+            account=parts.accounting.account,
+            clock_set_at=lambda: parts.clock.set_at,
+        ),
         started=parts.access.started,
     )
 
@@ -61,6 +70,7 @@ def radius_clients(config: Config) -> list[RadiusClient]:
             secret=router.radius.secret.get_secret_value().encode(),
             message_authenticator=router.radius.message_authenticator,
             interim_seconds=router.radius.interim_seconds,
+            pppoe_pool=router.radius.pppoe_pool,
         )
         for router in config.routers
         if router.uses_radius and router.radius is not None and not router.asks_freeradius
@@ -103,6 +113,7 @@ class FreeradiusRounds:
             store=parts.store,
             clock=parts.clock,
             account=parts.accounting.account,
+            is_noted=parts.accounting.is_noted,
             started=parts.access.started,
             written=ring_routers,
         )
@@ -127,10 +138,10 @@ def coa_router(router: Router) -> CoaRouter | None:
     return CoaRouter(router.id, router.address, radius.incoming_port, radius.secret.get_secret_value().encode())
 
 
-def disconnecting(router: CoaRouter, client: CoaClient, reach: ApiReach, parts: Parts) -> DisconnectService[CoaSession]:
-    """What ends the sessions of grants that are over, by RADIUS, while the API does not."""
+def disconnecting(router: CoaRouter, client: CoaClient, parts: Parts) -> DisconnectService[CoaSession]:
+    """What ends sessions that should be over, by RADIUS."""
 
-    def named(session: OpenSession) -> CoaSession:
+    def named(session: Session) -> CoaSession:
         # Without the MAC: the router compares it in the form it was set to write, and finds none in another.
         return CoaSession(router, session.username, session.address, session.acct_session_id)
 
@@ -141,5 +152,5 @@ def disconnecting(router: CoaRouter, client: CoaClient, reach: ApiReach, parts: 
         presence=parts.presence,
         control=client,
         named=named,
-        reach=reach,
+        may_stay=parts.access.may_stay,
     )

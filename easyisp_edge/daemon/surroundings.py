@@ -30,6 +30,7 @@ class Surroundings:
         open_database: Opens the SQLite file.
         open_http: Opens an HTTP client that trusts the given authorities, or the usual ones.
         bind_udp: Binds, or finds, the UDP socket of a door: name, address, port.
+        ask_udp: Opens a UDP socket to send from an address; nothing is bound before it sends.
         listen: Opens, or finds, the listening socket of a door: name, address, port.
         dial: Connects to a RouterOS API and logs in.
         listen_control: Makes the listening Unix socket for the box's own commands.
@@ -43,6 +44,7 @@ class Surroundings:
     open_database: Callable[[Path], Awaitable[Database]]
     open_http: Callable[[ssl.SSLContext | bool], httpx.AsyncClient]
     bind_udp: Callable[[str, str, int], UdpEndpoint]
+    ask_udp: Callable[[str], UdpEndpoint]
     listen: Callable[[str, str, int], socket.socket]
     dial: Callable[..., Awaitable[ApiConnection]]
     listen_control: Callable[[Path], socket.socket] = open_control_socket

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from easyisp_edge.domain.values import DataVolume
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from easyisp_edge.domain.packages import Package, Service
@@ -28,6 +31,7 @@ class GrantState(enum.StrEnum):
 
     WAITING = "waiting"  # bought; the device was not let on yet, so no time runs
     RUNNING = "running"
+    PAUSED = "paused"  # set aside for another one of its device: its time stands still
     ENDED = "ended"
 
 
@@ -48,10 +52,13 @@ class Grant:
         password: For the machine path, random.
         mac: The device it is for; None where any device with the credentials may.
         state: Where it stands.
-        seconds_left: Time left, when no time runs: as bought while waiting, 0 once ended.
+        seconds_left: Time left by the clock when it last did not run: as bought until it is first set aside, as left
+            from then on, 0 once ended and never before.
         created_at: When it was bought.
         started_at: When the device was first let on.
-        ends_at: When the time is up; known once it runs.
+        ends_at: When the time is up by the clock; known while it runs, kept once it ended.
+        seconds_used: Time spent online, over all sessions as reported.
+        octets_used: Data used in both directions, over all sessions as reported.
     """
 
     grant_id: str
@@ -70,24 +77,26 @@ class Grant:
     created_at: datetime
     started_at: datetime | None
     ends_at: datetime | None
+    seconds_used: int = 0
+    octets_used: int = 0
 
     def seconds_left_at(self, now: datetime) -> int:
-        """Time left at that instant in whole seconds, rounded up: nobody is cut short by a fraction."""
-        return _seconds_left(self.ends_at, self.seconds_left, self.state, now)
-
-    def usable_at(self, now: datetime) -> bool:
-        """Whether it lets its device on at that instant."""
-        return self.state is not GrantState.ENDED and self.seconds_left_at(now) > 0
+        """Time left by the clock at that instant in whole seconds, rounded up: nobody is cut short by a fraction."""
+        return _seconds_left(self.ends_at, self.seconds_left, now)
 
     def started(self, now: datetime) -> Grant:
-        """The same grant, running from now."""
-        return replace(
-            self, state=GrantState.RUNNING, started_at=now, ends_at=now + timedelta(seconds=self.seconds_left)
-        )
+        """The same grant, running from now: for the first time, or again."""
+        ends_at = now + timedelta(seconds=self.seconds_left)
+        return replace(self, state=GrantState.RUNNING, started_at=self.started_at or now, ends_at=ends_at)
 
-    def ended(self) -> Grant:
-        """The same grant, over."""
-        return replace(self, state=GrantState.ENDED, seconds_left=0)
+    def paused(self, now: datetime) -> Grant:
+        """The same grant, set aside with the time it has left, rounded up."""
+        return replace(self, state=GrantState.PAUSED, seconds_left=self.seconds_left_at(now), ends_at=None)
+
+    def ended(self, now: datetime) -> Grant:
+        """The same grant, over; one that never began had no time at all."""
+        started_at, ends_at = self.started_at or now, self.ends_at or now
+        return replace(self, state=GrantState.ENDED, seconds_left=0, started_at=started_at, ends_at=ends_at)
 
 
 class Admission(NamedTuple):
@@ -105,18 +114,63 @@ class Admission(NamedTuple):
     seconds_left: int
     created_at: datetime
     ends_at: datetime | None
+    seconds_used: int
+    octets_used: int
     package: Package
 
     def seconds_left_at(self, now: datetime) -> int:
-        """As a grant's."""
-        return _seconds_left(self.ends_at, self.seconds_left, self.state, now)
+        """Time left at that instant, by the clock or of time online, whichever is less."""
+        left = _seconds_left(self.ends_at, self.seconds_left, now)
+        online_time = self.package.online_time
+        if online_time is None:
+            return left
+        return max(0, min(left, int(online_time.total_seconds()) - self.seconds_used))
+
+    @property
+    def data_left(self) -> DataVolume | None:
+        """Data left, as reported so far; None for no limit."""
+        limit = self.package.data_limit
+        return None if limit is None else DataVolume(max(0, limit.octets - self.octets_used))
 
     def usable_at(self, now: datetime) -> bool:
-        """As a grant's."""
-        return self.state is not GrantState.ENDED and self.seconds_left_at(now) > 0
+        """Whether there is something left of it; where it has hours, it may still be shut."""
+        # Asked at every login: what is bought without limits is not looked into further.
+        if not self.seconds_left or (self.ends_at is not None and self.ends_at <= now):
+            return False
+        package = self.package
+        if package.online_time is not None and self.seconds_left_at(now) <= 0:
+            return False
+        return package.data_limit is None or self.octets_used < package.data_limit.octets
+
+    def open_at(self, now: datetime) -> bool:
+        """Whether that instant is within the hours it may be used in."""
+        schedule = self.package.schedule
+        return schedule is None or schedule.is_open(now)
+
+    def session_seconds_at(self, now: datetime) -> int:
+        """How long a session that begins at that instant may be: the time left, within the hours it may be used in."""
+        left, schedule = self.seconds_left_at(now), self.package.schedule
+        if schedule is None:
+            return left
+        closes_at = schedule.closes_at(now)
+        return 0 if closes_at is None else min(left, math.ceil((closes_at - now).total_seconds()))
+
+    def serves(self, mac: MacAddress | None) -> bool:
+        """Whether it lets that device on, as one of those it is for."""
+        return mac is None or self.mac is None or self.mac == mac or self.package.devices_max > 1
 
 
-def _seconds_left(ends_at: datetime | None, seconds_left: int, state: GrantState, now: datetime) -> int:
-    if ends_at is not None and state is GrantState.RUNNING:
-        return max(0, math.ceil((ends_at - now).total_seconds()))
-    return seconds_left
+def letting_on(admissions: Iterable[Admission], now: datetime) -> list[Admission]:
+    """Those that may have somebody on at that instant: there is something left, it is their hour, and their turn.
+
+    What was set aside comes back once nothing else of its device runs.
+    """
+    usable = [each for each in admissions if each.usable_at(now) and each.open_at(now)]
+    running = {each.mac for each in usable if each.state is GrantState.RUNNING and each.mac is not None}
+    return [each for each in usable if each.state is not GrantState.PAUSED or each.mac not in running]
+
+
+def _seconds_left(ends_at: datetime | None, seconds_left: int, now: datetime) -> int:
+    if ends_at is None or not seconds_left:  # none runs, or none is left
+        return seconds_left
+    return max(0, math.ceil((ends_at - now).total_seconds()))

@@ -20,10 +20,11 @@ class WantedLogin(NamedTuple):
         password: Its password.
         service: Hotspot or PPPoE.
         mac: The only device that may use it; None for any.
-        session_seconds: The longest one session may be; None where `expires_at` says it.
+        session_seconds: The longest one session may be; None where `expires_at` alone says it.
         online_seconds: Online time in all, over all sessions; None for no limit.
-        expires_at: When it is over; None while its time has not begun.
-        data_left: At most so much more data; None for no limit.
+        expires_at: When it is over, or shuts; None while its time has not begun and it has no hours.
+        data_limit: Data in all, over all sessions that the server noted; None for no limit.
+        data_left: At most so much more data in one session; None for no limit.
         rate_limit: Speed.
         devices_max: How many devices may be on at once.
         interim_seconds: How often its sessions are to be reported.
@@ -39,6 +40,7 @@ class WantedLogin(NamedTuple):
     session_seconds: int | None
     online_seconds: int | None
     expires_at: datetime | None
+    data_limit: DataVolume | None
     data_left: DataVolume | None
     rate_limit: RateLimit
     devices_max: int

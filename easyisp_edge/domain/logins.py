@@ -96,6 +96,7 @@ class UsageReport:
         octets_in: From the customer so far, 64 bits.
         octets_out: To the customer so far, 64 bits.
         cause: Why it ended, in RFC 2866's words; empty unless it did.
+        at: When it was made, where that was not just now.
     """
 
     router_id: str
@@ -109,21 +110,4 @@ class UsageReport:
     octets_in: int
     octets_out: int
     cause: str
-
-
-class OpenSession(NamedTuple):
-    """A session that a router reported and did not report the end of.
-
-    Args:
-        session_id: Ours.
-        acct_session_id: The router's; comes round again after reboots.
-        username: Whose it is.
-        address: The device's IP address, where reported.
-        updated_at: When it was last reported.
-    """
-
-    session_id: int
-    acct_session_id: str
-    username: str
-    address: str | None
-    updated_at: datetime
+    at: datetime | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from easyisp_edge.domain.schedules import Schedule
     from easyisp_edge.domain.values import DataVolume, Money, RateLimit
 
 
@@ -29,12 +30,16 @@ class Package:
         name: As the customer reads it.
         service: Hotspot or PPPoE.
         price: In whole shillings, because STK takes no less.
-        duration: From the moment the device is first let on.
+        duration: How long it lasts by the clock, from the moment the device is first let on.
         rate_limit: Speed, seen from the customer.
-        data_limit: Octets in both directions together; None for no limit.
+        data_limit: Octets in both directions together, over all sessions; None for no limit.
         devices_max: How many devices may be on at once.
         active: Whether it is offered now.
         router_ids: Where it is valid; empty means on every router of the tenant.
+        online_time: How long it lasts counting only time spent online, over all sessions and devices; None for no
+            limit. With `duration`, whichever is over first.
+        schedule: The hours it may be used in; None for always.
+        language: In which who bought it is spoken to; None for the one they chose.
     """
 
     tenant_id: str
@@ -48,6 +53,9 @@ class Package:
     devices_max: int
     active: bool
     router_ids: tuple[str, ...]
+    online_time: timedelta | None = None
+    schedule: Schedule | None = None
+    language: str | None = None
 
     def valid_on(self, router_id: str) -> bool:
         """Whether it may be used behind that router."""

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
 # What is ours on a router begins so: a user's comment, and the name of a profile, which has no comment.
 USER_MARK = "edge:"
 PROFILE_MARK = "edge-"
+_COMMENT_WORDS = 3
+
+
+def user_comment(grant_id: str, fingerprint: str, since: str) -> str:
+    """What stands in the comment of a user of ours.
+
+    Args:
+        grant_id: Whose it is.
+        fingerprint: Of what is written with it and not read back.
+        since: Since when its row counts, the same for as long as the row stands; empty where that is not known.
+    """
+    return " ".join(word for word in (f"{USER_MARK}{grant_id}", fingerprint, since) if word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +49,11 @@ class WantedUser:
         password: The grant's password; a router does not read it back to us.
         profile: Name of its user profile.
         mac: The only device that may use it; None for any.
-        uptime_left_seconds: Online time it must at least still have.
+        uptime_left_seconds: Online time it must at least still have, sessions under way included.
         comment: Our mark, with a fingerprint of the rest: where it differs, the user is set anew.
+        uptime_left_most_seconds: Online time it may have at most, counted the same way; None where only the clock
+            ends it, which the box sees to.
+        octets_left: Data it may still use in both directions, counted the same way; None for no limit.
     """
 
     name: str
@@ -47,11 +62,26 @@ class WantedUser:
     mac: MacAddress | None
     uptime_left_seconds: int
     comment: str
+    uptime_left_most_seconds: int | None = None
+    octets_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FoundUser:
-    """A hotspot user of ours as it stands on the router."""
+    """A hotspot user of ours as it stands on the router.
+
+    Args:
+        item_id: The row's id there.
+        name: Its name.
+        profile: Name of its user profile.
+        uptime_seconds: Time online of its sessions that have ended.
+        limit_uptime_seconds: How much of that it may come to; 0 for no limit.
+        disabled: Whether nobody may log in by it.
+        comment: Our mark and what stands behind it.
+        octets_in: From the customer, in its sessions that have ended.
+        octets_out: To the customer, in the same.
+        limit_octets: What both may come to together; 0 for no limit.
+    """
 
     item_id: str
     name: str
@@ -60,11 +90,31 @@ class FoundUser:
     limit_uptime_seconds: int
     disabled: bool
     comment: str
+    octets_in: int = 0
+    octets_out: int = 0
+    limit_octets: int = 0
+
+    @property
+    def since(self) -> str:
+        """Since when it counts, as its comment says; empty where it does not."""
+        words = self.comment.split(" ")
+        return words[2] if len(words) == _COMMENT_WORDS else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveSession:
-    """A device that is logged in."""
+    """A device that is logged in.
+
+    Args:
+        item_id: The row's id there; comes round again.
+        user: What it logged in with.
+        mac: The device; None where the router does not say.
+        address: Its IP address.
+        by_radius: Whether a RADIUS server let it on; else it is by one of the router's own users.
+        uptime_seconds: Since its login.
+        octets_in: From the customer since then.
+        octets_out: To the customer since then.
+    """
 
     item_id: str
     user: str
@@ -72,6 +122,8 @@ class ActiveSession:
     address: str
     by_radius: bool
     uptime_seconds: int
+    octets_in: int = 0
+    octets_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

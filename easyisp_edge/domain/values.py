@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta, timezone
+from typing import NamedTuple
 
 from easyisp_edge.errors import InvalidError
 
@@ -129,31 +130,126 @@ class Msisdn:
         return f"Msisdn({self.masked})"
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """A device's speed, seen from the customer: kilobits per second up and down."""
+class Rate(NamedTuple):
+    """Kilobits per second up and down, seen from the customer."""
 
     upload_kbps: int
     download_kbps: int
+
+    def __str__(self) -> str:
+        return f"{_rate_word(self.upload_kbps)}/{_rate_word(self.download_kbps)}"
+
+
+class Burst(NamedTuple):
+    """More speed for a moment: for as long as the mean over some seconds stays below a threshold.
+
+    Args:
+        rate: The speed while it lasts.
+        threshold: The mean at which it ends.
+        upload_seconds: Over how many seconds the mean is taken.
+        download_seconds: The same.
+    """
+
+    rate: Rate
+    threshold: Rate
+    upload_seconds: int
+    download_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A device's speed, seen from the customer: kilobits per second up and down.
+
+    Args:
+        upload_kbps: Speed up.
+        download_kbps: Speed down.
+        burst: More for a moment; None for no more.
+        priority: 1, served first, to 8; None for what the router gives.
+        least: What is kept for it where the router has too little for all; None for nothing.
+
+    Source: MikroTik, RADIUS (Mikrotik-Rate-Limit) and Queues (burst).
+    """
+
+    upload_kbps: int
+    download_kbps: int
+    burst: Burst | None = None
+    priority: int | None = None
+    least: Rate | None = None
 
     @classmethod
     def parse(cls, text: str) -> RateLimit:
         """Read `5M` (both ways) or `2M/5M` (up/down), in `k` or `M` bits per second.
 
+        More may follow, as MikroTik writes it: burst speed, threshold, seconds, priority and least speed, in this
+        order, such as `2M/5M 4M/10M 1500k/4M 10/10 8 512k/1M`.
+
         Raises:
             InvalidError: It is no rate.
         """
-        found = re.fullmatch(r"\s*([0-9]{1,6})([kM])(?:\s*/\s*([0-9]{1,6})([kM]))?\s*", text, re.ASCII)
-        if found is None:
-            raise InvalidError("rate.unreadable", f"{text!r:.40} is no speed such as 5M, or 2M/5M for up/down.")
-        up = _kbps(found[1], found[2])
-        down = _kbps(found[3], found[4]) if found[3] else up
-        if not up or not down:
-            raise InvalidError("rate.zero", f"{text!r:.40} would let nothing through.")
-        return cls(up, down)
+        words = re.sub(r"\s*/\s*", "/", text).split()
+        if not 1 <= len(words) <= _RATE_WORDS_MAX:
+            raise _no_rate(text)
+        own, *faster = [_rate(word, text) for word in words[:3]]
+        seconds = _pair(words[3], text) if len(words) > 3 else (1, 1)  # noqa: PLR2004 - the fourth word
+        priority = _priority(words[4], text) if len(words) > 4 else None  # noqa: PLR2004 - the fifth
+        least = _rate(words[5], text) if len(words) == _RATE_WORDS_MAX else None
+        return cls(*own, _burst(own, faster, seconds, text), priority, least)
 
     def __str__(self) -> str:
-        return f"{_rate_word(self.upload_kbps)}/{_rate_word(self.download_kbps)}"
+        words = [str(Rate(self.upload_kbps, self.download_kbps))]
+        if self.burst is not None or self.priority is not None or self.least is not None:
+            words += self._burst_words()
+        if self.priority is not None or self.least is not None:
+            words.append(str(self.priority or _PRIORITY_LAST))
+        if self.least is not None:
+            words.append(str(self.least))
+        return " ".join(words)
+
+    def _burst_words(self) -> list[str]:
+        own = Rate(self.upload_kbps, self.download_kbps)
+        burst = self.burst or Burst(own, own, 1, 1)  # at its own speed is none, and keeps its place
+        return [str(burst.rate), str(burst.threshold), f"{burst.upload_seconds}/{burst.download_seconds}"]
+
+
+_RATE_WORDS_MAX = 6
+_PRIORITY_LAST = 8
+
+
+def _no_rate(text: str) -> InvalidError:
+    return InvalidError("rate.unreadable", f"{text!r:.60} is no speed such as 5M, or 2M/5M for up/down.")
+
+
+def _rate(word: str, text: str) -> Rate:
+    found = re.fullmatch(r"([0-9]{1,6})([kM])(?:/([0-9]{1,6})([kM]))?", word, re.ASCII)
+    if found is None:
+        raise _no_rate(text)
+    up = _kbps(found[1], found[2])
+    down = _kbps(found[3], found[4]) if found[3] else up
+    if not up or not down:
+        raise InvalidError("rate.zero", f"{text!r:.60} would let nothing through.")
+    return Rate(up, down)
+
+
+def _pair(word: str, text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9][0-9]{0,2})(?:/([1-9][0-9]{0,2}))?", word, re.ASCII)
+    if found is None:
+        raise _no_rate(text)
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _priority(word: str, text: str) -> int:
+    if re.fullmatch(rf"[1-{_PRIORITY_LAST}]", word, re.ASCII) is None:
+        raise _no_rate(text)
+    return int(word)
+
+
+def _burst(own: Rate, faster: list[Rate], seconds: tuple[int, int], text: str) -> Burst | None:
+    if not faster or faster[0] == own:
+        return None
+    rate, threshold = faster[0], faster[1] if len(faster) > 1 else own
+    if rate.upload_kbps < own.upload_kbps or rate.download_kbps < own.download_kbps:
+        raise InvalidError("rate.burst", f"{text!r:.60} has a burst below its speed.")
+    return Burst(rate, threshold, *seconds)
 
 
 def _kbps(digits: str, unit: str) -> int:

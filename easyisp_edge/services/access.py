@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import GrantState
-from easyisp_edge.domain.logins import LoginAccepted, LoginRejected
-from easyisp_edge.errors import UnavailableError
+from easyisp_edge.errors import ConflictError, NotFoundError
 from easyisp_edge.machine import Wake
+from easyisp_edge.services.grant_life import end, pause, start
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from easyisp_edge.domain.grants import Admission, Grant
-    from easyisp_edge.domain.logins import LoginAnswer, LoginRequest
+    from easyisp_edge.domain.schedules import Schedule
+    from easyisp_edge.domain.sessions import Session
     from easyisp_edge.domain.values import MacAddress
     from easyisp_edge.machine import Clock
-    from easyisp_edge.services.presence import Presence
     from easyisp_edge.store.store import Store, Tables
 
 log = logging.getLogger(__name__)
+
+# How long sessions by one grant are taken to go on after their last report, when time online is counted ahead.
+COUNTED_AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,118 +35,147 @@ class AccessService:
     Args:
         store: The store.
         clock: Box time.
-        presence: Who is online.
         tenant_of: The tenant of each router.
-        message: A refusal in the customer's words, by its key.
         router_changed: A bell per router: something is to be put right there.
-        grants_over: A second bell, for routers whose sessions can be ended without the API.
+        sessions_over: A second bell, for routers whose sessions can be ended without the API.
         ended: Rings when the time of the next end may have changed.
         begun: Rings when the time of a grant began.
     """
 
     store: Store
     clock: Clock
-    presence: Presence
     tenant_of: dict[str, str]
-    message: Callable[[str, str], str]
     router_changed: dict[str, Wake]
-    grants_over: dict[str, Wake] = field(default_factory=dict)
+    sessions_over: dict[str, Wake] = field(default_factory=dict)
     ended: Wake = field(default_factory=Wake)
     begun: Wake = field(default_factory=Wake)
+    _open: set[Schedule] = field(default_factory=set)
 
     def tell_routers(self, tenant_id: str) -> None:
         """Have all routers of a tenant looked at now."""
-        for bells in (self.router_changed, self.grants_over):
+        for bells in (self.router_changed, self.sessions_over):
             for router_id, wake in bells.items():
                 if self.tenant_of[router_id] == tenant_id:
                     wake.ring()
 
-    def admission_of_device(self, tenant_id: str, mac: MacAddress) -> Admission | None:
-        """What lets a device on now; what runs comes before what waits."""
-        now = self.clock.now()
-        usable = self.store.read.grants.usable_of_device(tenant_id, mac)
-        return next((admission for admission in usable if admission.usable_at(now)), None)
-
     async def started(self, grant: Grant | Admission, at: datetime | None = None) -> None:
-        """The device was let on, now or at that instant: from the first time, the grant's time runs."""
-        if grant.state is GrantState.WAITING:
-            await self.store.write(lambda tx: _start(tx, grant.grant_id, at or self.clock.now()))
+        """The device was let on, now or at that instant: the grant's time runs, for the first time or again.
+
+        What was set aside runs again from now: the instant may be one before that, and its time was not used since.
+        """
+        if grant.state in {GrantState.WAITING, GrantState.PAUSED}:
+            await self.store.write(lambda tx: _start(tx, grant.grant_id, at, self.clock.now()))
             self.ended.ring()
             self.begun.ring()
+
+    async def switch_to(self, tenant_id: str, mac: MacAddress, grant_id: str) -> Grant:
+        """Let a device use one of its grants now; the one that runs is set aside with the time it has left.
+
+        Raises:
+            NotFoundError: The device has no such grant.
+            ConflictError: It cannot be used now: it is over, or shut at this hour.
+        """
+        grant = await self.store.write(lambda tx: _switch(tx, tenant_id, mac, grant_id, self.clock.now()))
+        self.ended.ring()
+        self.begun.ring()
+        self.tell_routers(tenant_id)
+        return grant
 
     async def end_round(self) -> float | None:
         """End what is over and have it put off; gives the seconds until the next end."""
         now = self.clock.now()
-        if self.store.read.grants.over(now):
-            tenants = await self.store.write(lambda tx: _end_over(tx, now))
-            for tenant_id in tenants:
+        online_left = self._time_online_left(now)
+        used_up = {grant_id for grant_id, left in online_left.items() if left <= 0}
+        if used_up or self.store.read.grants.over(now):
+            for tenant_id in await self.store.write(lambda tx: _end_over(tx, used_up, now)):
                 self.tell_routers(tenant_id)
+        ends = [left for left in online_left.values() if left > 0]
         next_end = self.store.read.grants.next_end()
-        return None if next_end is None else max(0.0, (next_end - self.clock.now()).total_seconds())
+        if next_end is not None:
+            ends.append((next_end - now).total_seconds())
+        return max(0.0, min(ends)) if ends else None
 
-    def answer(self, request: LoginRequest) -> LoginAnswer | Awaitable[LoginAnswer]:
-        """Answer a router that asks whether a device may go online.
+    async def hours_round(self) -> float | None:
+        """Have routers looked at when hours of packages began or ended; gives the seconds until they next do."""
+        now, schedules = self.clock.now(), self.store.read.grants.schedules()
+        is_open = {schedule for schedule in schedules if schedule.is_open(now)}
+        if is_open != self._open:
+            self._open.clear()
+            self._open.update(is_open)
+            for tenant_id in dict.fromkeys(self.tenant_of.values()):
+                self.tell_routers(tenant_id)
+        changes = [schedule.closes_at(now) or schedule.opens_at(now) for schedule in schedules]
+        return (min(changes) - now).total_seconds() if changes else None
 
-        At once, except at a grant's first use: that starts its time, and is committed before it is answered.
+    def may_stay(self, session: Session) -> bool:
+        """Whether the device of a session may be on by what let it on; those of nobody we know may."""
+        if session.grant_id is None:
+            return True
+        admission, now = self.store.read.grants.admission_by_id(session.grant_id), self.clock.now()
+        if admission is None:
+            return True
+        usable = admission.usable_at(now) and admission.open_at(now) and admission.state is not GrantState.PAUSED
+        return usable and admission.serves(session.mac)
+
+    def _time_online_left(self, now: datetime) -> dict[str, float]:
+        """Seconds left of grants by time online that several devices use at once, by what must have been used since.
+
+        One device alone is put off by its router, to the second.
         """
-        admission = self.store.read.grants.admission(request.username)
-        if admission is None or admission.tenant_id != self.tenant_of.get(request.router_id):
-            return LoginRejected(self.message(request.router_id, "rejects.unknown_user"))
-        now = self.clock.now()
-        refusal = self._refusal(admission, request, now)
-        if refusal is not None:
-            return LoginRejected(self.message(request.router_id, refusal))
-        if admission.state is GrantState.WAITING:
-            return self._start_and_accept(admission)
-        return self._accept(admission, now)
+        on: dict[str, list[Session]] = {}
+        for session in self.store.read.sessions.open_by_online_time():
+            if session.grant_id is not None:
+                on.setdefault(session.grant_id, []).append(session)
+        return {
+            grant_id: self._left_of_shared(grant_id, sessions, now)
+            for grant_id, sessions in on.items()
+            if len(sessions) > 1
+        }
 
-    def _refusal(self, admission: Admission, request: LoginRequest, now: datetime) -> str | None:
-        package = admission.package
-        if not request.credential.matches(admission.password):
-            return "rejects.wrong_password"
-        if not admission.usable_at(now):
-            return "rejects.time_up"
-        if package.service is not request.service or not package.valid_on(request.router_id):
-            return "rejects.other_place"
-        if package.devices_max == 1 and admission.mac != request.mac and None not in (admission.mac, request.mac):
-            return "rejects.other_device"
-        return None
-
-    async def _start_and_accept(self, admission: Admission) -> LoginAnswer:
-        await self.started(admission)
-        running = self.store.read.grants.admission_by_id(admission.grant_id)
-        if running is None:
-            raise UnavailableError("grant.unreadable", "The grant could not be read back.")
-        return self._accept(running, self.clock.now())
-
-    def _accept(self, admission: Admission, now: datetime) -> LoginAccepted:
-        package = admission.package
-        return LoginAccepted(
-            grant_id=admission.grant_id,
-            session_seconds=max(1, admission.seconds_left_at(now)),
-            rate_limit=package.rate_limit,
-            data_left=package.data_limit,
-            devices_max=package.devices_max,
-        )
+    def _left_of_shared(self, grant_id: str, sessions: list[Session], now: datetime) -> float:
+        admission = self.store.read.grants.admission_by_id(grant_id)
+        if admission is None or admission.package.online_time is None:
+            return 1.0
+        since = sum(min(now - each.updated_at, COUNTED_AHEAD).total_seconds() for each in sessions)
+        left = admission.package.online_time.total_seconds() - admission.seconds_used - since
+        return left / len(sessions)
 
 
-def _start(tx: Tables, grant_id: str, at: datetime) -> None:
+def _start(tx: Tables, grant_id: str, at: datetime | None, now: datetime) -> None:
     grant = tx.grants.by_id(grant_id)
-    if grant is None or grant.state is not GrantState.WAITING:
-        return
-    running = grant.started(at)
-    tx.grants.update(running)
-    tx.events.append(
-        Stream.MONEY,
-        "grant.started",
-        grant_id,
-        {"seconds": running.seconds_left, "endsAt": running.ends_at.isoformat() if running.ends_at else None},
-    )
+    if grant is not None:
+        start(tx, grant, at if at is not None and grant.state is GrantState.WAITING else now)
 
 
-def _end_over(tx: Tables, now: datetime) -> set[str]:
-    over = tx.grants.over(now)
-    for grant in over:
-        tx.grants.update(grant.ended())
-        tx.events.append(Stream.MONEY, "grant.ended", grant.grant_id, {"cause": "time"})
-    return {grant.tenant_id for grant in over}
+def _switch(tx: Tables, tenant_id: str, mac: MacAddress, grant_id: str, now: datetime) -> Grant:
+    usable = {each.grant_id: each for each in tx.grants.usable_of_device(tenant_id, mac)}
+    grant, admission = tx.grants.by_id(grant_id), usable.get(grant_id)
+    if grant is None or admission is None:
+        raise NotFoundError("grant.unknown", "This device has no such package.")
+    if not (admission.usable_at(now) and admission.open_at(now)):
+        raise ConflictError("grant.shut", "This package cannot be used now.")
+    others = [each for each in usable.values() if each.package.service is admission.package.service]
+    rounded_up = sum((_set_aside(tx, each.grant_id, now) for each in others if each is not admission), timedelta())
+    return start(tx, grant, now - rounded_up)
+
+
+def _set_aside(tx: Tables, grant_id: str, now: datetime) -> timedelta:
+    """Pause a grant that runs, or end one whose time is up; gives by how much its time left was rounded up.
+
+    That is taken off what runs instead: else who switches to and fro many times a second would never use any.
+    """
+    grant = tx.grants.by_id(grant_id)
+    if grant is None or grant.state is not GrantState.RUNNING or grant.ends_at is None:
+        return timedelta()
+    if grant.ends_at <= now:
+        end(tx, grant, "time", now)
+        return timedelta()
+    return timedelta(seconds=pause(tx, grant, now).seconds_left) - (grant.ends_at - now)
+
+
+def _end_over(tx: Tables, used_up: set[str], now: datetime) -> set[str]:
+    shared = (tx.grants.by_id(grant_id) for grant_id in used_up)
+    over = {grant.grant_id: grant for grant in (*tx.grants.over(now), *shared) if grant is not None}
+    for grant in over.values():
+        end(tx, grant, "time", now)
+    return {grant.tenant_id for grant in over.values()}

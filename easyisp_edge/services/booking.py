@@ -15,6 +15,7 @@ from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import ConflictError
+from easyisp_edge.services import grant_life
 from easyisp_edge.services.identifiers import PASSWORD_LENGTH, USERNAME_LENGTH
 
 if TYPE_CHECKING:
@@ -88,6 +89,23 @@ class Buyer(NamedTuple):
         return self.proven or self.phone is None
 
 
+class Advance(NamedTuple):
+    """What was had of a package before it was paid, and is taken off.
+
+    Args:
+        seconds: By the clock.
+        online_seconds: Of time online.
+        octets: Of data.
+    """
+
+    seconds: int = 0
+    online_seconds: int = 0
+    octets: int = 0
+
+
+NOTHING_YET = Advance()
+
+
 class _Move(NamedTuple):
     amount: Money
     taker: Account
@@ -113,7 +131,7 @@ class Bookkeeper:
         return self._place(self._new(told, purchase_id), Disposition.UNMATCHED, None, UNMATCHED, moves)
 
     def sell(
-        self, money: Told | Payment, buyer: Buyer, version: PackageVersion, *, seconds_used: int = 0
+        self, money: Told | Payment, buyer: Buyer, version: PackageVersion, *, advance: Advance = NOTHING_YET
     ) -> tuple[Payment, Grant]:
         """Let money that covers a package buy it; what it is too much goes to the buyer's wallet.
 
@@ -121,12 +139,12 @@ class Bookkeeper:
             money: Told just now, or booked as unmatched.
             buyer: Who gets it.
             version: What is bought.
-            seconds_used: Time that was given in advance, and is taken off.
+            advance: What was given in advance, and is taken off.
         """
         payment = self._payment(money, buyer.purchase_id)
         price = version.package.price
         customer_id = self._customer(buyer, payment.amount)
-        grant = self._grant(buyer, version, customer_id, Funding.PAYMENT, payment.payment_id, seconds_used)
+        grant = self._grant(buyer, version, customer_id, Funding.PAYMENT, payment.payment_id, advance)
         rest = Money(payment.amount.cents - price.cents)
         moves = [_Move(price, ledger.sold(payment.tenant_id)), _Move(rest, ledger.wallet(customer_id))]
         booked = self._place(payment, Disposition.GRANT, customer_id, version.package.name, moves, grant)
@@ -149,13 +167,13 @@ class Bookkeeper:
         version: PackageVersion,
         *,
         grant_id: str | None = None,
-        seconds_used: int = 0,
+        advance: Advance = NOTHING_YET,
     ) -> Grant | None:
         """Let a customer's wallet buy a package in full; None where it does not cover it."""
         price = version.package.price
         if self.tx.ledger.wallet(customer_id) < price:
             return None
-        grant = self._grant(buyer, version, customer_id, Funding.WALLET, None, seconds_used)
+        grant = self._grant(buyer, version, customer_id, Funding.WALLET, None, advance)
         if grant_id is not None:
             grant = replace(grant, grant_id=grant_id)
         self._write_grant(grant)
@@ -169,7 +187,7 @@ class Bookkeeper:
         """Give access for which no money is known yet."""
         customer_id = self._customer(buyer, Money(0))
         whole = int(version.package.duration.total_seconds())
-        grant = self._grant(buyer, version, customer_id, Funding.PROVISIONAL, None, max(0, whole - seconds))
+        grant = self._grant(buyer, version, customer_id, Funding.PROVISIONAL, None, Advance(max(0, whole - seconds)))
         self._write_grant(grant)
         return grant
 
@@ -241,13 +259,7 @@ class Bookkeeper:
 
     def end(self, grant: Grant, cause: str) -> Grant:
         """End a grant before its time; one that never began had no time at all."""
-        if grant.state is GrantState.ENDED:
-            return grant
-        begun = grant if grant.started_at is not None else replace(grant.started(self.now), ends_at=self.now)
-        ended = begun.ended()
-        self.tx.grants.update(ended)
-        self.tell("grant.ended", grant.grant_id, {"cause": cause})
-        return ended
+        return grant_life.end(self.tx, grant, cause, self.now)
 
     def _payment(self, money: Told | Payment, purchase_id: str | None) -> Payment:
         if isinstance(money, Payment):
@@ -322,7 +334,7 @@ class Bookkeeper:
         customer_id: str,
         funding: Funding,
         payment_id: str | None,
-        seconds_used: int,
+        advance: Advance,
     ) -> Grant:
         return Grant(
             grant_id=self.identifiers.ordered(self.now),
@@ -337,10 +349,12 @@ class Bookkeeper:
             password=self.identifiers.readable(PASSWORD_LENGTH),
             mac=buyer.mac,
             state=GrantState.WAITING,
-            seconds_left=max(1, int(version.package.duration.total_seconds()) - seconds_used),
+            seconds_left=max(1, int(version.package.duration.total_seconds()) - advance.seconds),
             created_at=self.now,
             started_at=None,
             ends_at=None,
+            seconds_used=advance.online_seconds,
+            octets_used=advance.octets,
         )
 
     def _write_grant(self, grant: Grant) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.claims import ClaimState, Refusal
@@ -17,8 +16,9 @@ from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.domain.purchases import CLOCKS_DIFFER, PAID_WITHIN
-from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.booking import Advance, Buyer
 from easyisp_edge.services.corrections import merge
+from easyisp_edge.services.grant_life import move
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from easyisp_edge.services.booking import Bookkeeper
 
     ForPrice = Callable[[str, Service, str | None, Money], PackageVersion | None]
-
-# How often a grant may follow its buyer to another device within a day, by receipt and number.
-MOVES_PER_DAY = 3
 
 
 def honour_claims(books: Bookkeeper, for_price: ForPrice, mpesa_receipt_number: str) -> None:
@@ -68,16 +65,9 @@ def refuse(books: Bookkeeper, claim: Claim, reason: Refusal) -> Claim:
 def give_back(books: Bookkeeper, claim: Claim, grant: Grant) -> Claim:
     """Let the claimant use what the money bought before, on the device it is claimed from."""
     other = claim.mac is not None and grant.mac is not None and claim.mac != grant.mac
-    if other and grant.state is not GrantState.ENDED and _may_move(books, grant):
-        books.tx.grants.update(replace(grant, mac=claim.mac))
-        data = {"mac": None if claim.mac is None else claim.mac.text, "claim": claim.claim_id}
-        books.tx.events.append(Stream.MONEY, "grant.moved", grant.grant_id, data)
+    if claim.mac is not None and other and grant.state is not GrantState.ENDED:
+        move(books.tx, grant, claim.mac, books.now, claim=claim.claim_id)
     return _close(books, claim, ClaimState.GIVEN_BACK, grant_id=grant.grant_id, customer_id=grant.customer_id)
-
-
-def _may_move(books: Bookkeeper, grant: Grant) -> bool:
-    since = books.now - timedelta(days=1)
-    return books.tx.events.count_since(grant.grant_id, "grant.moved", since) < MOVES_PER_DAY
 
 
 def _take(books: Bookkeeper, for_price: ForPrice, claim: Claim, payment: Payment) -> Claim:
@@ -92,7 +82,7 @@ def _take(books: Bookkeeper, for_price: ForPrice, claim: Claim, payment: Payment
         return claim  # there is nobody it could be booked for
     version = _wanted(books, for_price, claim, payment.amount)
     if version is not None and payment.amount >= version.package.price:
-        _, grant = books.sell(payment, buyer, version, seconds_used=_seconds_given(books, claim))
+        _, grant = books.sell(payment, buyer, version, advance=_given(books, claim))
         return _close(books, claim, ClaimState.GRANTED, grant_id=grant.grant_id, customer_id=grant.customer_id)
     return _spend(books, for_price, claim, books.credit(payment, buyer))
 
@@ -149,7 +139,7 @@ def _spend(books: Bookkeeper, for_price: ForPrice, claim: Claim, payment: Paymen
     own = buyer.spends and _is_known_on(books, claim, customer_id)
     if version is None or not (own or payment.amount >= version.package.price):
         return _close(books, claim, ClaimState.CREDITED, customer_id=customer_id)
-    grant = books.sell_from_wallet(customer_id, buyer, version, seconds_used=_seconds_given(books, claim))
+    grant = books.sell_from_wallet(customer_id, buyer, version, advance=_given(books, claim))
     if grant is None:
         return _close(books, claim, ClaimState.CREDITED, customer_id=customer_id)
     return _close(books, claim, ClaimState.GRANTED, grant_id=grant.grant_id, customer_id=customer_id)
@@ -187,12 +177,14 @@ def _is_theirs(books: Bookkeeper, claim: Claim, payment: Payment) -> bool:
     return (claim.mac is not None and claim.mac in macs) or (claim.phone is not None and claim.phone in phones)
 
 
-def _seconds_given(books: Bookkeeper, claim: Claim) -> int:
+def _given(books: Bookkeeper, claim: Claim) -> Advance:
+    """What a claimant has had by what was given in advance."""
     given = None if claim.provisional_grant_id is None else books.tx.grants.by_id(claim.provisional_grant_id)
     if given is None or given.started_at is None:
-        return 0
+        return Advance()
     until = books.now if given.ends_at is None else min(books.now, given.ends_at)
-    return max(0, math.floor((until - given.started_at).total_seconds()))
+    seconds = max(0, math.floor((until - given.started_at).total_seconds()))
+    return Advance(seconds, given.seconds_used, given.octets_used)
 
 
 def _close(

@@ -1,6 +1,7 @@
-"""The sessions of grants that are over are ended by RADIUS, where the RouterOS API cannot do it.
+"""Sessions that should be over are ended by RADIUS, on routers that take such orders.
 
-The API is the first way: it also sees sessions that no accounting told of.
+It is the quick way, and the only one where there is no API. The rounds by the API are the other: they see on the
+router itself what got no answer here, and what no accounting told of.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from easyisp_edge.errors import ConflictError, InvalidError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from datetime import datetime
 
-    from easyisp_edge.domain.logins import OpenSession
-    from easyisp_edge.machine import Clock, Wake
+    from easyisp_edge.domain.sessions import Session
+    from easyisp_edge.machine import Clock
     from easyisp_edge.services.ports import SessionControl
     from easyisp_edge.services.presence import Presence
     from easyisp_edge.store.store import Store
@@ -33,38 +34,9 @@ TOLD_AT_ONCE_MAX = 32
 HEARD_OF_WITHIN = timedelta(days=1)
 
 
-@dataclass(slots=True)
-class ApiReach:
-    """Whether a router was reached by its API when that was last tried.
-
-    Args:
-        away: It was not; for good where it has no API.
-        lost: Rings when it comes to be away.
-    """
-
-    away: bool
-    lost: Wake
-
-    async def tried(self, work: Callable[[], Awaitable[float | None]]) -> float | None:
-        """Do work that goes by the API, and note whether it got through.
-
-        Raises:
-            UnavailableError: It did not.
-        """
-        try:
-            pause = await work()
-        except UnavailableError:
-            if not self.away:
-                self.away = True
-                self.lost.ring()
-            raise
-        self.away = False
-        return pause
-
-
 @dataclass(frozen=True, slots=True)
 class DisconnectService(Generic[SessionT]):
-    """Ends the sessions of grants that are over on one router.
+    """Ends the sessions on one router whose devices may not be on any more.
 
     Args:
         router_id: Which router.
@@ -73,7 +45,7 @@ class DisconnectService(Generic[SessionT]):
         presence: Who is online; told of who is put off.
         control: How to speak to it.
         named: A session as `control` names it.
-        reach: While the API is there, nothing is done here.
+        may_stay: Whether the device of a session may be on.
     """
 
     router_id: str
@@ -81,8 +53,8 @@ class DisconnectService(Generic[SessionT]):
     clock: Clock
     presence: Presence
     control: SessionControl[SessionT]
-    named: Callable[[OpenSession], SessionT]
-    reach: ApiReach
+    named: Callable[[Session], SessionT]
+    may_stay: Callable[[Session], bool]
     _answered: dict[int, datetime] = field(default_factory=dict)
 
     async def round(self) -> None:
@@ -93,12 +65,11 @@ class DisconnectService(Generic[SessionT]):
         Raises:
             UnavailableError: The router did not answer for all of them; the rest is for the next round.
         """
-        if not self.reach.away:
-            return
         since = self.clock.now() - HEARD_OF_WITHIN
-        found = await self.store.survey(lambda tables: tables.sessions.open_of_ended(self.router_id, since))
+        found = await self.store.survey(lambda tables: tables.sessions.open_on(self.router_id))
         self._forget_closed({session.session_id for session in found})
-        due = [session for session in found if self._answered.get(session.session_id) != session.updated_at]
+        over = [session for session in found if session.updated_at >= since and not self.may_stay(session)]
+        due = [session for session in over if self._answered.get(session.session_id) != session.updated_at]
         for first in range(0, len(due), TOLD_AT_ONCE_MAX):
             await self._end_all(due[first : first + TOLD_AT_ONCE_MAX])
 
@@ -106,7 +77,7 @@ class DisconnectService(Generic[SessionT]):
         for session_id in self._answered.keys() - still_open:
             del self._answered[session_id]
 
-    async def _end_all(self, sessions: list[OpenSession]) -> None:
+    async def _end_all(self, sessions: list[Session]) -> None:
         unanswered: list[UnavailableError] = []
         async with asyncio.TaskGroup() as group:
             for session in sessions:
@@ -114,7 +85,7 @@ class DisconnectService(Generic[SessionT]):
         if unanswered:
             raise unanswered[0]
 
-    async def _end(self, session: OpenSession, unanswered: list[UnavailableError]) -> None:
+    async def _end(self, session: Session, unanswered: list[UnavailableError]) -> None:
         try:
             await self.control.disconnect(self.named(session))
         except UnavailableError as error:

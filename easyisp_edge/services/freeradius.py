@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.grants import GrantState
+from easyisp_edge.domain.grants import GrantState, letting_on
 from easyisp_edge.domain.login_database import SessionsCursor, WantedLogin
 from easyisp_edge.domain.logins import UsageKind, UsageReport
-from easyisp_edge.domain.values import DataVolume
 from easyisp_edge.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.login_database import NotedSession
+    from easyisp_edge.domain.sessions import Session
     from easyisp_edge.machine import Clock
     from easyisp_edge.store.store import Store
 
@@ -40,7 +41,6 @@ OVERLAP = timedelta(minutes=2)
 SESSIONS_READ_MAX = 500
 # How far the server's clock may be off when it says when a session began.
 CLOCKS_APART = timedelta(minutes=5)
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class LoginDatabase(Protocol):
@@ -61,9 +61,6 @@ class LoginDatabase(Protocol):
 
     async def sessions_after(self, cursor: SessionsCursor, limit: int) -> list[NotedSession]:
         """Sessions that changed after the cursor, in its order, whoever's they are; at most `limit`."""
-
-    async def octets_used(self) -> dict[str, int]:
-        """Data used by each user of ours, in both directions, over all sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +96,7 @@ class _Read:
     Args:
         sequence: The last event the grants reflect.
         usable: The grants that are not over, by id.
+        used: Those of which more was used since they were read.
         cursor: How far sessions were read.
         progress: What those near the cursor had come to, by number.
         looked_at: When all rows were compared last, by the monotonic clock.
@@ -106,6 +104,7 @@ class _Read:
 
     sequence: int | None = None
     usable: dict[str, Admission] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
     cursor: SessionsCursor | None = None
     progress: dict[int, _Progress] = field(default_factory=dict)
     looked_at: float | None = None
@@ -121,7 +120,8 @@ class FreeradiusService:
         store: The store.
         clock: Box time.
         account: Notes a report on a session.
-        started: To be called when a device was let on for the first time, with when that was.
+        is_noted: Whether the end a report tells of is in the books.
+        started: To be called when a device was let on for the first time, or again, with when that was.
         written: To be called when users were written: a router may log them in from now on.
     """
 
@@ -130,6 +130,7 @@ class FreeradiusService:
     store: Store
     clock: Clock
     account: Callable[[UsageReport], Awaitable[None]]
+    is_noted: Callable[[UsageReport], bool]
     started: Callable[[Admission, datetime], Awaitable[None]]
     written: Callable[[], None]
     _read: _Read = field(default_factory=_Read)
@@ -149,51 +150,53 @@ class FreeradiusService:
         now, looked_at = self.clock.monotonic(), self._read.looked_at
         whole = looked_at is None or now - looked_at >= LOOK_EVERY_SECONDS
         self._read.looked_at = None  # after a failure all is looked at
-        changed = await self.database.keep(await self._wanted(), whole=whole)
+        await self._read_grants(anew=whole)
+        changed = await self.database.keep(self._wanted(), whole=whole)
         self._read.looked_at = now if whole else looked_at
         if changed:
             log.info("%d users written for FreeRADIUS", changed)
             self.written()
 
-    async def _wanted(self) -> dict[str, WantedLogin]:
-        await self._read_grants()
+    def _wanted(self) -> dict[str, WantedLogin]:
         now = self.clock.now()
-        usable = [admission for admission in self._read.usable.values() if admission.usable_at(now)]
-        limited = any(admission.package.data_limit is not None for admission in usable)
-        used = await self.database.octets_used() if limited else {}
-        wanted = (self._wanted_login(admission, used.get(admission.username, 0)) for admission in usable)
+        by_tenant: dict[str, list[Admission]] = {tenant_id: [] for tenant_id in self._tenants}
+        for admission in self._read.usable.values():
+            by_tenant[admission.tenant_id].append(admission)
+        # Of each tenant by itself: what a device has with one does not wait for what it has with another.
+        on = (admission for of_one in by_tenant.values() for admission in letting_on(of_one, now))
+        wanted = (self._wanted_login(admission, now) for admission in on)
         return {login.username: login for login in wanted if login is not None}
 
-    def _wanted_login(self, admission: Admission, octets_used: int) -> WantedLogin | None:
+    def _wanted_login(self, admission: Admission, now: datetime) -> WantedLogin | None:
         """What the server has to know of a grant; None where it lets nobody on here."""
         package = admission.package
         there = [router for router in self.routers if router.tenant_id == admission.tenant_id]
         valid = [router for router in there if package.valid_on(router.router_id)]
-        left = None if package.data_limit is None else package.data_limit.octets - octets_used
-        if not valid or (left is not None and left <= 0):
+        if not valid:
             return None
         return wanted_login(
             admission,
-            data_left=None if left is None else DataVolume(left),
+            now,
             interim_seconds=min(router.interim_seconds for router in valid),
             tenant_id=None if len(there) == len(self.routers) else admission.tenant_id,
             router_ids=() if valid == there else tuple(router.router_id for router in valid),
         )
 
-    async def _read_grants(self) -> None:
-        """Read the grants: all of them once, then those that events say have changed."""
+    async def _read_grants(self, *, anew: bool) -> None:
+        """Read the grants: all of them now and then, else those that events say have changed, or that were used."""
         read = self._read
         sequence, _ = self.store.read.events.head(Stream.MONEY)
-        if read.sequence is None or sequence - read.sequence > EVENTS_FOLLOWED_MAX:
+        if anew or read.sequence is None or sequence - read.sequence > EVENTS_FOLLOWED_MAX:
             tenants = self._tenants
             usable = await self.store.survey(
                 lambda tables: [grant for tenant_id in tenants for grant in tables.grants.usable(tenant_id)]
             )
             read.usable = {admission.grant_id: admission for admission in usable}
-        elif sequence > read.sequence:
-            for grant_id in self.store.read.events.keys_since(Stream.MONEY, read.sequence, "grant."):
+        else:
+            for grant_id in read.used.union(self.store.read.events.keys_since(Stream.MONEY, read.sequence, "grant.")):
                 self._reread(grant_id)
         read.sequence = sequence
+        read.used.clear()
 
     def _reread(self, grant_id: str) -> None:
         admission = self.store.read.grants.admission_by_id(grant_id)
@@ -240,12 +243,25 @@ class FreeradiusService:
 
     async def _account_one(self, session: NotedSession, usage: UsageReport) -> None:
         admission = self.store.read.grants.admission(session.username)
-        if admission is not None and admission.state is GrantState.WAITING:
+        if admission is not None and self._begins(admission, session):
             await self.started(admission, _began_at(session, admission, self.clock.now()))
         await self.account(usage)
+        if admission is not None:
+            self._read.used.add(admission.grant_id)
+
+    def _begins(self, admission: Admission, session: NotedSession) -> bool:
+        """Whether a session is one with which a grant's time begins to run, for the first time or again."""
+        if admission.state is not GrantState.PAUSED or session.stopped:
+            return admission.state is GrantState.WAITING
+        usable = self.store.read.grants.usable_of_device(admission.tenant_id, admission.mac) if admission.mac else []
+        if any(each.state is GrantState.RUNNING for each in usable):
+            return False
+        # One of before it was set aside does not count, unless it was heard of after.
+        heard_at = min(session.changed_at, self.clock.now())
+        return not self.store.read.events.count_since(admission.grant_id, "grant.paused", heard_at)
 
     def _usage(self, session: NotedSession) -> UsageReport | None:
-        """The report on a session; None where it is nobody's of ours, or its end is in the books."""
+        """The report on a session; None where it is nobody's of ours, or tells nothing new of one that is over."""
         grant = self.store.read.grants.by_username(session.username)
         router = self._router_at(session.router_address)
         if grant is None or router is None or grant.tenant_id != router.tenant_id:
@@ -262,9 +278,18 @@ class FreeradiusService:
             octets_in=session.octets_in,
             octets_out=session.octets_out,
             cause=session.cause,
+            at=min(session.changed_at, self.clock.now()),
         )
-        booked = session.stopped and self.store.read.sessions.stopped_lately(usage, _LONG_AGO)
-        return None if booked else usage
+        over = self.is_noted(usage) if session.stopped else self._is_given_up(usage)
+        return None if over else usage
+
+    def _is_given_up(self, usage: UsageReport) -> bool:
+        """Whether it is the last that was heard of a session whose end nobody told, and which is over in the books.
+
+        The server keeps such a session open for ever.
+        """
+        named = self.store.read.sessions.named(usage.router_id, usage.session_id, usage.username)
+        return any(each.was_given_up and _tells_nothing_new(usage, each) for each in named)
 
     def _router_at(self, address: str) -> ServedRouter | None:
         if len(self.routers) == 1:  # whatever it calls itself
@@ -274,44 +299,65 @@ class FreeradiusService:
 
 def wanted_login(
     admission: Admission,
+    now: datetime,
     *,
     interim_seconds: int,
-    data_left: DataVolume | None = None,
-    online_seconds: int | None = None,
     tenant_id: str | None = None,
     router_ids: tuple[str, ...] = (),
 ) -> WantedLogin:
-    """What a RADIUS server has to know of a grant.
+    """What a RADIUS server has to know of a grant that lets on now.
 
     Args:
         admission: The grant and what it bought.
+        now: Box time.
         interim_seconds: How often its sessions are to be reported.
-        data_left: What is left of its data; None for no limit.
-        online_seconds: Online time in all; None where its time runs by the clock.
         tenant_id: Whose routers it is good behind; None for all.
         router_ids: The only routers it is good behind; empty for all of those.
     """
-    waits, package = admission.state is GrantState.WAITING, admission.package
-    if waits:
-        # Until its start is known here no instant ends it: its length does, in each session and in all together.
-        length = admission.seconds_left * package.devices_max
-        online_seconds = length if online_seconds is None else min(online_seconds, length)
+    package, waits = admission.package, admission.state is not GrantState.RUNNING
+    shuts_at = None if package.schedule is None else package.schedule.closes_at(now)
+    # Until its start is known here no instant ends it: its length does, in each session and in all together.
+    ends = [each for each in (None if waits else admission.ends_at, shuts_at) if each is not None]
     return WantedLogin(
         grant_id=admission.grant_id,
         username=admission.username,
         password=admission.password,
         service=package.service,
         mac=admission.mac if package.devices_max == 1 else None,
-        session_seconds=admission.seconds_left if waits else None,
-        online_seconds=online_seconds,
-        expires_at=None if waits else admission.ends_at,
-        data_left=data_left,
+        session_seconds=admission.seconds_left_at(now) if waits else _time_online_left(admission),
+        online_seconds=_online_seconds(admission),
+        expires_at=min(ends, default=None),
+        data_limit=admission.data_left if admission.state is GrantState.WAITING else package.data_limit,
+        data_left=admission.data_left,
         rate_limit=package.rate_limit,
         devices_max=package.devices_max,
         interim_seconds=interim_seconds,
         tenant_id=tenant_id,
         router_ids=router_ids,
     )
+
+
+def _online_seconds(admission: Admission) -> int | None:
+    """Time online in all as the server counts it: over sessions by this user name, of which one waiting had none."""
+    online_time, limits = admission.package.online_time, []
+    noted = 0 if admission.state is GrantState.WAITING else admission.seconds_used
+    if online_time is not None:
+        limits.append(int(online_time.total_seconds()) - admission.seconds_used + noted)
+    if admission.state is not GrantState.RUNNING:
+        limits.append(admission.seconds_left * admission.package.devices_max + noted)
+    return min(limits, default=None)
+
+
+def _time_online_left(admission: Admission) -> int | None:
+    """Of time online what is left by the books, which may know of more than the server does."""
+    online_time = admission.package.online_time
+    return None if online_time is None else max(0, int(online_time.total_seconds()) - admission.seconds_used)
+
+
+def _tells_nothing_new(usage: UsageReport, session: Session) -> bool:
+    at = usage.at or session.updated_at
+    counted = usage.octets_in <= session.octets_in and usage.octets_out <= session.octets_out
+    return usage.mac == session.mac and at <= session.updated_at and usage.seconds <= session.seconds and counted
 
 
 def _overlapping(cursor: SessionsCursor, now: datetime) -> SessionsCursor:

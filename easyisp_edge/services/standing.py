@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.claims import ClaimState
-from easyisp_edge.domain.grants import Funding
+from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.purchases import PurchaseState
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Step(enum.StrEnum):
     REFUSED = "refused"
     OVER = "over"  # what a receipt bought is used up
     ELSEWHERE = "elsewhere"  # what a receipt bought serves another device, and may not move again today
+    SHUT = "shut"  # it is bought, and may not be used at this hour
     CONNECTING = "connecting"
     ONLINE = "online"
 
@@ -65,11 +66,14 @@ class Standing:
         step: What the page shows.
         purchase: The purchase it is about, where there is one.
         admission: The grant it is about, once paid, or given in advance.
-        seconds_left: Time left over all that lets the device on.
+        seconds_left: Time left over all that the device has, one after the other.
         mpesa_receipt_number: Of the payment, where known; for whoever holds the purchase or the claim alone.
         claim: The claim it is about, where there is one.
         credit: For credited, what is in the wallet.
         known: Whether the device ever did anything here.
+        current: Of what the device has, what is used now or, where nothing may be used at this hour, what opens first.
+        after: What comes after that, in order: bought and not begun, or set aside.
+        opens_at: For shut, when that is.
     """
 
     step: Step
@@ -80,6 +84,9 @@ class Standing:
     claim: Claim | None = None
     credit: Money | None = None
     known: bool = True
+    current: Admission | None = None
+    after: tuple[Admission, ...] = ()
+    opens_at: datetime | None = None
 
 
 _STRANGER = Standing(Step.CHOOSE, known=False)
@@ -109,7 +116,7 @@ class StandingService:
         if claim is not None and len(usable) == 1 and usable[0].grant_id == claim.provisional_grant_id:
             return self._looking(claim, usable[0], now)
         if usable:
-            return self._admitted(usable[0], usable, now)
+            return self._admitted(None, usable, now)
         purchase = read.purchases.latest_of_device(tenant_id, mac)
         if claim is not None and _comes_back_for(claim, purchase, now):
             return replace(self.of_claim(claim), mpesa_receipt_number=None)
@@ -154,8 +161,13 @@ class StandingService:
         return self._with_others(admission, now) if admission.usable_at(now) else Standing(Step.CHOOSE, None, admission)
 
     def ends_at(self, standing: Standing) -> datetime:
-        """When the time left is over, if it is used without a pause."""
-        return self.clock.now() + timedelta(seconds=standing.seconds_left)
+        """When all that the device has is over, one after the other and used or not.
+
+        What counts time online is over sooner where that is used up before.
+        """
+        now = self.clock.now()
+        of_device = standing.after if standing.current is None else (standing.current, *standing.after)
+        return now + sum((lapses_at(admission, now) - now for admission in of_device), timedelta())
 
     def _looking(self, claim: Claim, given: Admission | None, now: datetime) -> Standing:
         if given is None or not given.usable_at(now):
@@ -193,12 +205,31 @@ class StandingService:
         return [admission for admission in of_device if admission.usable_at(now)]
 
     def _admitted(
-        self, admission: Admission, usable: list[Admission], now: datetime, receipt: str | None = None
+        self, about: Admission | None, usable: list[Admission], now: datetime, receipt: str | None = None
     ) -> Standing:
-        # One after the other: while one of a device's grants has it online, the others wait their turn.
-        online = any(self.presence.is_online(each.username) for each in usable)
+        """One after the other: while one of a device's grants has it online, the others wait their turn."""
+        current = min(usable, key=lambda each: opens_at(each, now))  # of those that are open the first
+        after = tuple(each for each in usable if each is not current)
         seconds = sum(each.seconds_left_at(now) for each in usable)
-        return Standing(Step.ONLINE if online else Step.CONNECTING, None, admission, seconds, receipt)
+        step, opening = Step.CONNECTING, None
+        if not current.open_at(now):
+            step, opening = Step.SHUT, opens_at(current, now)
+        elif any(self.presence.is_online(each.username) for each in usable):
+            step = Step.ONLINE
+        return Standing(step, None, about or current, seconds, receipt, current=current, after=after, opens_at=opening)
+
+
+def opens_at(admission: Admission, now: datetime) -> datetime:
+    """When a grant may be used: now, or from the hours of its package on."""
+    schedule = admission.package.schedule
+    return now if schedule is None else schedule.opens_at(now)
+
+
+def lapses_at(admission: Admission, now: datetime) -> datetime:
+    """When a grant is over by the clock, if its time runs from now on at the latest."""
+    if admission.state is GrantState.RUNNING and admission.ends_at is not None:
+        return admission.ends_at
+    return now + timedelta(seconds=admission.seconds_left)
 
 
 def _of_unpaid(purchase: Purchase) -> Standing:

@@ -180,6 +180,11 @@ RULES: Mapping[str, str] = {
           FROM (SELECT CAST(body AS TEXT) AS said FROM events
             WHERE key = p.payment_id AND stream = 'money'
             AND type IN ('payment.booked', 'payment.assigned', 'payment.merged') ORDER BY sequence DESC LIMIT 1))""",
+    "a grant has used what its sessions tell, at least": """
+        SELECT g.grant_id FROM grants g JOIN (
+          SELECT grant_id, sum(seconds) AS seconds, sum(min(octets_in + octets_out, 1 << 50)) AS octets FROM sessions
+          WHERE grant_id IS NOT NULL GROUP BY grant_id) AS told USING (grant_id)
+        WHERE g.seconds_used < told.seconds OR g.octets_used < told.octets""",
     "nothing points to what is not there": """
         SELECT "table" || ' ' || coalesce(rowid, '') FROM pragma_foreign_key_check""",
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.grants import Admission, Funding, Grant, GrantState
 from easyisp_edge.domain.packages import Service
-from easyisp_edge.domain.values import MacAddress
+from easyisp_edge.domain.schedules import Schedule
+from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.store.columns import (
     instant,
     optional_instant,
@@ -24,21 +26,29 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "grant_id, tenant_id, customer_id, funding, payment_id, purchase_id, package_version_id, service, username,"
-    " password, mac, state, seconds_left, created_at, started_at, ends_at"
+    " password, mac, state, seconds_left, created_at, started_at, ends_at, seconds_used, octets_used"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
 _ADMISSION_COLUMNS = (
     "grant_id", "tenant_id", "package_version_id", "username", "password", "mac", "state", "seconds_left",
-    "created_at", "ends_at",
+    "created_at", "ends_at", "seconds_used", "octets_used",
 )  # fmt: skip
 _SELECT_ADMISSION = f"SELECT {', '.join(_ADMISSION_COLUMNS)} FROM grants "  # noqa: S608 - a constant
 _SELECT_BOUGHT = (
     f"SELECT {', '.join(f'g.{column}' for column in _ADMISSION_COLUMNS)}, p.mpesa_receipt_number"  # noqa: S608
     " FROM grants g LEFT JOIN payments p ON p.payment_id = g.payment_id WHERE g.purchase_id = ?"
 )
-# Read at every login: a look-up is a third of what calling the enumeration costs.
+_SELECT_OWNED = (
+    f"SELECT {', '.join(f'g.{column}' for column in _ADMISSION_COLUMNS)}, c.phone"  # noqa: S608 - a constant
+    " FROM grants g JOIN customers c ON c.customer_id = g.customer_id WHERE g.tenant_id = :tenant_id"
+    " AND (:mac IS NULL OR g.mac = :mac) AND (:phone IS NULL OR c.phone = :phone) AND (:receipt IS NULL"
+    " OR g.payment_id IN (SELECT payment_id FROM payments WHERE mpesa_receipt_number = :receipt)"
+    " OR g.purchase_id IN (SELECT purchase_id FROM payments WHERE mpesa_receipt_number = :receipt)) AND g.state"
+)
+# Read at every login: a look-up is a third of what making the value anew costs.
 _SERVICES = {service.value: service for service in Service}
 _STATES = {state.value: state for state in GrantState}
+_mac = lru_cache(maxsize=1024)(MacAddress)
 
 
 class GrantsTable:
@@ -56,7 +66,7 @@ class GrantsTable:
     def add(self, grant: Grant) -> None:
         """Write a new grant. A second one for the same payment is an `IntegrityError`."""
         self._sql.execute(
-            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             (
                 grant.grant_id,
                 grant.tenant_id,
@@ -74,11 +84,13 @@ class GrantsTable:
                 instant(grant.created_at),
                 optional_instant(grant.started_at),
                 optional_instant(grant.ends_at),
+                grant.seconds_used,
+                grant.octets_used,
             ),
         )
 
     def update(self, grant: Grant) -> None:
-        """Write what changes with use: the device, state and time."""
+        """Write what changes with use: the device, state and time. What was used is `use`'s alone."""
         self._sql.execute(
             "UPDATE grants SET mac = ?, state = ?, seconds_left = ?, started_at = ?, ends_at = ? WHERE grant_id = ?",
             (
@@ -89,6 +101,13 @@ class GrantsTable:
                 optional_instant(grant.ends_at),
                 grant.grant_id,
             ),
+        )
+
+    def use(self, grant_id: str, seconds: int, octets: int) -> None:
+        """Add to what was used."""
+        self._sql.execute(
+            "UPDATE grants SET seconds_used = seconds_used + ?, octets_used = octets_used + ? WHERE grant_id = ?",
+            (seconds, octets, grant_id),
         )
 
     def rebook(self, grant: Grant) -> None:
@@ -127,6 +146,26 @@ class GrantsTable:
         """A grant by our id, with what it bought."""
         return self._one_admission("WHERE grant_id = ?", grant_id)
 
+    def admission_by_receipt(self, mpesa_receipt_number: str) -> Admission | None:
+        """What the payment of that receipt bought."""
+        return self._one_admission(
+            "WHERE payment_id = (SELECT payment_id FROM payments WHERE mpesa_receipt_number = ?)", mpesa_receipt_number
+        )
+
+    def language(self, grant_id: str) -> str | None:
+        """In which language its purchase was made; None where it answers none."""
+        query = "SELECT language FROM purchases JOIN grants USING (purchase_id) WHERE grant_id = ?"
+        row = self._sql.execute(query, (grant_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def schedules(self) -> list[Schedule]:
+        """The hours of all packages that somebody still has something left of."""
+        rows = self._sql.execute(
+            "SELECT DISTINCT schedule FROM package_versions AS v WHERE schedule IS NOT NULL AND EXISTS"
+            " (SELECT 1 FROM grants WHERE package_version_id = v.version_id AND state <> 'ended')"
+        )
+        return [Schedule.parse(row[0]) for row in rows]
+
     def usable_of_device(self, tenant_id: str, mac: MacAddress) -> list[Admission]:
         """What lets a device on, in the order it is used: what runs first, then by age."""
         rows = self._sql.execute(
@@ -141,6 +180,31 @@ class GrantsTable:
         """All that lets a device on at one tenant. A long read."""
         rows = self._sql.execute(_SELECT_ADMISSION + "WHERE tenant_id = ? AND state <> 'ended'", (tenant_id,))
         return [self._admission(row) for row in rows]
+
+    def newest(
+        self,
+        tenant_id: str,
+        limit: int,
+        *,
+        ended: bool,
+        mac: MacAddress | None = None,
+        phone: Msisdn | None = None,
+        mpesa_receipt_number: str | None = None,
+    ) -> list[tuple[Admission, Msisdn | None]]:
+        """Those that were ended, or those that were not, newest first, with their customers' numbers. A long read.
+
+        Only those of a device, of a number, of a payment's receipt or of the purchase that was paid by it, where named.
+        """
+        sought = {
+            "tenant_id": tenant_id,
+            "limit": limit,
+            "mac": optional_mac(mac),
+            "phone": None if phone is None else phone.digits,
+            "receipt": mpesa_receipt_number,
+        }
+        state = " = 'ended'" if ended else " <> 'ended'"
+        rows = self._sql.execute(_SELECT_OWNED + state + " ORDER BY g.created_at DESC LIMIT :limit", sought)
+        return [(self._admission(row), None if row[-1] is None else Msisdn(row[-1])) for row in rows]
 
     def over(self, now: datetime) -> list[Grant]:
         """Grants that still run although their time is up."""
@@ -157,17 +221,19 @@ class GrantsTable:
         return None if row is None else self._admission(row)
 
     def _admission(self, row: tuple[Any, ...]) -> Admission:
-        mac, ends_at, package = row[5], row[9], self._packages.by_id(row[2]).package
+        ends_at, package = row[9], self._packages.by_id(row[2]).package
         return Admission(
             row[0],
             package.tenant_id,  # the same, and one string for all
             row[3],
             row[4],
-            None if mac is None else MacAddress(mac),
+            None if row[5] is None else _mac(row[5]),
             _STATES[row[6]],
             row[7],
             read_instant(row[8]),
             None if ends_at is None else read_instant(ends_at),
+            row[10],
+            row[11],
             package,
         )
 
@@ -194,4 +260,6 @@ def _read(row: tuple[Any, ...]) -> Grant:
         created_at=read_instant(row[13]),
         started_at=read_optional_instant(row[14]),
         ends_at=read_optional_instant(row[15]),
+        seconds_used=row[16],
+        octets_used=row[17],
     )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.packages import Package, PackageVersion, Service
+from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume, Money, RateLimit
 from easyisp_edge.errors import NotFoundError
 from easyisp_edge.store.columns import instant
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 _COLUMNS = (
-    "version_id, tenant_id, package_id, name, service, price_cents, duration_seconds, upload_kbps,"
-    " download_kbps, data_limit_octets, devices_max, active, router_ids"
+    "version_id, tenant_id, package_id, name, service, price_cents, duration_seconds, online_seconds, rate_limit,"
+    " data_limit_octets, devices_max, active, router_ids, schedule, language"
 )
 
 
@@ -38,8 +39,8 @@ class PackagesTable:
         if row is None:
             cursor = self._sql.execute(
                 "INSERT INTO package_versions (tenant_id, package_id, fingerprint, created_at, name, service,"
-                " price_cents, duration_seconds, upload_kbps, download_kbps, data_limit_octets, devices_max, active,"
-                " router_ids) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " price_cents, duration_seconds, online_seconds, rate_limit, data_limit_octets, devices_max, active,"
+                " router_ids, schedule, language) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*key, instant(at), *values),
             )
             row = (cursor.lastrowid,)
@@ -67,12 +68,14 @@ def _values(package: Package) -> tuple[Any, ...]:
         package.service.value,
         package.price.cents,
         int(package.duration.total_seconds()),
-        package.rate_limit.upload_kbps,
-        package.rate_limit.download_kbps,
+        None if package.online_time is None else int(package.online_time.total_seconds()),
+        str(package.rate_limit),
         None if package.data_limit is None else package.data_limit.octets,
         package.devices_max,
         int(package.active),
         json.dumps(package.router_ids),
+        None if package.schedule is None else str(package.schedule),
+        package.language,
     )
 
 
@@ -86,12 +89,14 @@ def _read_version(row: tuple[Any, ...]) -> PackageVersion:
         service,
         cents,
         seconds,
-        up,
-        down,
+        online_seconds,
+        rate,
         octets,
         devices,
         active,
         routers,
+        schedule,
+        language,
     ) = row
     package = Package(
         tenant_id=tenant_id,
@@ -100,10 +105,13 @@ def _read_version(row: tuple[Any, ...]) -> PackageVersion:
         service=Service(service),
         price=Money(cents),
         duration=timedelta(seconds=seconds),
-        rate_limit=RateLimit(up, down),
+        rate_limit=RateLimit.parse(rate),
         data_limit=None if octets is None else DataVolume(octets),
         devices_max=devices,
         active=bool(active),
         router_ids=tuple(json.loads(routers)),
+        online_time=None if online_seconds is None else timedelta(seconds=online_seconds),
+        schedule=None if schedule is None else Schedule.parse(schedule),
+        language=language,
     )
     return PackageVersion(version_id, package)

@@ -19,12 +19,14 @@ CREATE TABLE package_versions (
   service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
   price_cents INTEGER NOT NULL CHECK (price_cents > 0),
   duration_seconds INTEGER NOT NULL CHECK (duration_seconds > 0),
-  upload_kbps INTEGER NOT NULL,
-  download_kbps INTEGER NOT NULL,
+  online_seconds INTEGER CHECK (online_seconds > 0),
+  rate_limit TEXT NOT NULL,
   data_limit_octets INTEGER,
   devices_max INTEGER NOT NULL CHECK (devices_max > 0),
   active INTEGER NOT NULL,
   router_ids TEXT NOT NULL,
+  schedule TEXT,
+  language TEXT,
   created_at TEXT NOT NULL,
   UNIQUE (tenant_id, package_id, fingerprint)
 ) STRICT;
@@ -147,12 +149,14 @@ CREATE TABLE grants (
   username TEXT NOT NULL UNIQUE,
   password TEXT NOT NULL,
   mac TEXT,
-  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'ended')),
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'paused', 'ended')),
   seconds_left INTEGER NOT NULL CHECK (seconds_left >= 0),
   created_at TEXT NOT NULL,
   started_at TEXT,
   ends_at TEXT,
-  CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL)),
+  seconds_used INTEGER NOT NULL CHECK (seconds_used >= 0),
+  octets_used INTEGER NOT NULL CHECK (octets_used >= 0),
+  CHECK ((state = 'waiting') = (started_at IS NULL) AND (state IN ('waiting', 'paused')) = (ends_at IS NULL)),
   CHECK ((funding = 'payment') = (payment_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
@@ -235,8 +239,8 @@ CREATE TABLE gateway_states (
   swept_at TEXT
 ) STRICT, WITHOUT ROWID;
 
--- What routers report by RADIUS accounting. An Acct-Session-Id comes round again after reboots: only among
--- open sessions does it name one.
+-- What routers report as used. An Acct-Session-Id comes round again after reboots: a session is one of that id
+-- that began then. A session that was never said to be over ends when it is found out, with a cause of ours.
 CREATE TABLE sessions (
   session_id INTEGER PRIMARY KEY,
   router_id TEXT NOT NULL,
@@ -254,8 +258,9 @@ CREATE TABLE sessions (
   cause TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX sessions_open ON sessions (router_id, acct_session_id, username) WHERE stopped_at IS NULL;
-CREATE INDEX sessions_stopped ON sessions (router_id, acct_session_id, username, stopped_at) WHERE stopped_at IS NOT NULL;
-CREATE INDEX sessions_by_grant ON sessions (grant_id) WHERE grant_id IS NOT NULL;
+CREATE INDEX sessions_by_name ON sessions (router_id, acct_session_id, username, started_at);
+CREATE INDEX sessions_open_by_grant ON sessions (grant_id) WHERE stopped_at IS NULL;
+CREATE INDEX sessions_open_by_device ON sessions (mac) WHERE stopped_at IS NULL;
 
 -- The outbox, the audit trail and the history an owner can verify: numbered without gaps, each row chained
 -- to the one before by its digest.

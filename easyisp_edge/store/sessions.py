@@ -1,95 +1,168 @@
-"""Table `sessions`: what routers report by RADIUS accounting."""
+"""Table `sessions`: what routers report as used."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.domain.logins import OpenSession
-from easyisp_edge.store.columns import instant, optional_mac, read_instant
+from easyisp_edge.domain.sessions import RESTARTED, SILENT, Session
+from easyisp_edge.store.columns import (
+    instant,
+    optional_instant,
+    optional_mac,
+    read_instant,
+    read_optional_instant,
+    read_optional_mac,
+)
 
 if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
 
-    from easyisp_edge.domain.logins import UsageReport
+    from easyisp_edge.domain.values import MacAddress
 
-# What a column holds. Two 32-bit words can say twice as much; a router that does has lost count.
-_OCTETS_MAX = 2**63 - 1
+_SELECT = (
+    "SELECT session_id, router_id, acct_session_id, username, grant_id, mac, address, started_at, updated_at,"
+    " stopped_at, seconds, octets_in, octets_out, cause FROM sessions "
+)
+_BY_ONLINE_TIME = (
+    "WHERE stopped_at IS NULL AND grant_id IN (SELECT grant_id FROM grants JOIN package_versions"
+    " ON version_id = package_version_id WHERE online_seconds IS NOT NULL AND state = 'running')"
+)
+
+_OF_USER = " WHERE router_id = ? AND acct_session_id >= ? AND acct_session_id < ? AND username = ? "
+_GIVEN_UP = f"('{SILENT}', '{RESTARTED}')"
+_ENDED = (
+    "SELECT coalesce(sum(seconds), 0), coalesce(sum(octets_in), 0), coalesce(sum(octets_out), 0) FROM sessions"  # noqa: S608 - constants
+    f"{_OF_USER}AND stopped_at IS NOT NULL AND cause NOT IN {_GIVEN_UP}"
+)
+_UNENDED = f"{_SELECT}{_OF_USER}AND (stopped_at IS NULL OR cause IN {_GIVEN_UP})"
+_LAST = "\U0010ffff"  # comes after whatever may follow the beginning of a name
 
 
 class SessionsTable:
-    """Sessions; the same report twice changes nothing, and counters only grow."""
+    """Sessions by name, and the open ones by router, grant and device."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
 
-    def report(self, usage: UsageReport, grant_id: str | None, started_at: datetime, at: datetime) -> None:
-        """Note a start or an interim; makes the session where it is not known yet."""
+    def add(self, session: Session) -> None:
+        """Write a new session. A second open one of the same names is an `IntegrityError`."""
         self._sql.execute(
             "INSERT INTO sessions (router_id, acct_session_id, username, grant_id, mac, address, started_at,"
-            " updated_at, seconds, octets_in, octets_out, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')"
-            " ON CONFLICT (router_id, acct_session_id, username) WHERE stopped_at IS NULL DO UPDATE SET"
-            " updated_at = excluded.updated_at, grant_id = coalesce(grant_id, excluded.grant_id),"
-            " address = coalesce(excluded.address, address), seconds = max(seconds, excluded.seconds),"
-            " octets_in = max(octets_in, excluded.octets_in), octets_out = max(octets_out, excluded.octets_out)",
+            " updated_at, stopped_at, seconds, octets_in, octets_out, cause)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                usage.router_id,
-                usage.session_id,
-                usage.username,
-                grant_id,
-                optional_mac(usage.mac),
-                usage.address,
-                instant(started_at),
-                instant(at),
-                usage.seconds,
-                min(usage.octets_in, _OCTETS_MAX),
-                min(usage.octets_out, _OCTETS_MAX),
+                session.router_id,
+                session.acct_session_id,
+                session.username,
+                session.grant_id,
+                optional_mac(session.mac),
+                session.address,
+                instant(session.started_at),
+                instant(session.updated_at),
+                optional_instant(session.stopped_at),
+                session.seconds,
+                session.octets_in,
+                session.octets_out,
+                session.cause,
             ),
         )
 
-    def stop(self, usage: UsageReport, at: datetime) -> None:
-        """End the open session a report speaks of."""
+    def go_on(self, session: Session) -> None:
+        """Write what changes while a session goes on; what it is found by stays, and its indexes with it."""
         self._sql.execute(
-            "UPDATE sessions SET stopped_at = ?, cause = ? WHERE router_id = ? AND acct_session_id = ?"
-            " AND username = ? AND stopped_at IS NULL",
-            (instant(at), usage.cause, usage.router_id, usage.session_id, usage.username),
+            "UPDATE sessions SET address = ?, updated_at = ?, seconds = ?, octets_in = ?, octets_out = ?"
+            " WHERE session_id = ?",
+            (
+                session.address,
+                instant(session.updated_at),
+                session.seconds,
+                session.octets_in,
+                session.octets_out,
+                session.session_id,
+            ),
         )
 
-    def stopped_lately(self, usage: UsageReport, since: datetime) -> bool:
-        """Whether the session a report speaks of was ended since then: a repeated Stop must not make it anew.
-
-        Where one of the same id is open, it is that one the report speaks of.
-        """
-        name = (usage.router_id, usage.session_id, usage.username)
-        row = self._sql.execute(
-            "SELECT 1 FROM sessions WHERE router_id = ? AND acct_session_id = ? AND username = ?"
-            " AND stopped_at >= ? AND seconds >= ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE router_id = ?"
-            " AND acct_session_id = ? AND username = ? AND stopped_at IS NULL)",
-            (*name, instant(since), usage.seconds, *name),
-        ).fetchone()
-        return row is not None
-
-    def open_usernames(self, router_id: str, since: datetime) -> set[str]:
-        """Whose sessions on a router are open and were heard of since then."""
-        rows = self._sql.execute(
-            "SELECT username FROM sessions WHERE router_id = ? AND stopped_at IS NULL AND updated_at >= ?",
-            (router_id, instant(since)),
-        )
-        return {row[0] for row in rows}
-
-    def open_of_ended(self, router_id: str, since: datetime) -> list[OpenSession]:
-        """Sessions on a router that are open although their grant is over, heard of since then; the latest first."""
-        rows = self._sql.execute(
-            "SELECT sessions.session_id, acct_session_id, sessions.username, address, updated_at"
-            " FROM sessions JOIN grants USING (grant_id) WHERE router_id = ? AND stopped_at IS NULL"
-            " AND updated_at >= ? AND state = 'ended' ORDER BY updated_at DESC, sessions.session_id",
-            (router_id, instant(since)),
-        )
-        return [OpenSession(row[0], row[1], row[2], row[3], read_instant(row[4])) for row in rows]
-
-    def stop_all(self, router_id: str, cause: str, at: datetime) -> None:
-        """End all open sessions of a router that says it started anew."""
+    def update(self, session: Session) -> None:
+        """Write what changes while a session goes on, and at its end."""
         self._sql.execute(
-            "UPDATE sessions SET stopped_at = ?, cause = ? WHERE router_id = ? AND stopped_at IS NULL",
-            (instant(at), cause, router_id),
+            "UPDATE sessions SET address = ?, updated_at = ?, stopped_at = ?, seconds = ?, octets_in = ?,"
+            " octets_out = ?, cause = ? WHERE session_id = ?",
+            (
+                session.address,
+                instant(session.updated_at),
+                optional_instant(session.stopped_at),
+                session.seconds,
+                session.octets_in,
+                session.octets_out,
+                session.cause,
+                session.session_id,
+            ),
         )
+
+    def named(self, router_id: str, acct_session_id: str, username: str) -> list[Session]:
+        """The last few of those names, open or over; the last to begin first."""
+        rows = self._sql.execute(
+            _SELECT + "WHERE router_id = ? AND acct_session_id = ? AND username = ?"
+            " ORDER BY started_at DESC, session_id DESC LIMIT 3",
+            (router_id, acct_session_id, username),
+        )
+        return [_read(row) for row in rows]
+
+    def open_on(self, router_id: str) -> list[Session]:
+        """All that are open on a router; the latest heard of first."""
+        rows = self._sql.execute(
+            _SELECT + "WHERE router_id = ? AND stopped_at IS NULL ORDER BY updated_at DESC, session_id", (router_id,)
+        )
+        return [_read(row) for row in rows]
+
+    def open_of_device(self, mac: MacAddress) -> list[Session]:
+        """All that are open of a device."""
+        rows = self._sql.execute(_SELECT + "WHERE mac = ? AND stopped_at IS NULL", (mac.text,))
+        return [_read(row) for row in rows]
+
+    def open_of_grant(self, grant_id: str) -> list[Session]:
+        """All that are open by a grant."""
+        rows = self._sql.execute(_SELECT + "WHERE grant_id = ? AND stopped_at IS NULL", (grant_id,))
+        return [_read(row) for row in rows]
+
+    def open_by_online_time(self) -> list[Session]:
+        """All that are open by grants whose time online is limited."""
+        rows = self._sql.execute(_SELECT + _BY_ONLINE_TIME)
+        return [_read(row) for row in rows]
+
+    def unheard(self, router_id: str, since: datetime) -> list[Session]:
+        """Those open on a router that were not heard of since then."""
+        rows = self._sql.execute(
+            _SELECT + "WHERE router_id = ? AND stopped_at IS NULL AND updated_at < ?", (router_id, instant(since))
+        )
+        return [_read(row) for row in rows]
+
+    def ended_of(self, router_id: str, names: str, username: str) -> tuple[int, int, int]:
+        """What the sessions of a user whose names begin so and whose end was reported come to: seconds, octets."""
+        row = self._sql.execute(_ENDED, (router_id, names, names + _LAST, username)).fetchone()
+        return row[0], row[1], row[2]
+
+    def unended_of(self, router_id: str, names: str, username: str) -> list[Session]:
+        """The sessions of a user whose names begin so and whose end was not reported: open, or given up."""
+        rows = self._sql.execute(_UNENDED, (router_id, names, names + _LAST, username))
+        return [_read(row) for row in rows]
+
+
+def _read(row: tuple[Any, ...]) -> Session:
+    return Session(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        read_optional_mac(row[5]),
+        row[6],
+        read_instant(row[7]),
+        read_instant(row[8]),
+        read_optional_instant(row[9]),
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+    )

@@ -16,6 +16,7 @@ from easyisp_edge.web.health import Health
 from easyisp_edge.web.portal_api import PortalApi
 from easyisp_edge.web.portal_pages import PortalPages
 from easyisp_edge.web.requests import BODY_OCTETS_MAX
+from easyisp_edge.web.standing_pages import SwitchPages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ def portal_app(portal: Portal) -> web.Application:
     app = _app(say)
     callbacks = DarajaCallbacks(portal.settlement, portal.site.receiver)
     claims = ClaimPages(portal).routes() + ClaimApi(portal).routes()
-    app.add_routes(pages.routes() + claims + api.routes() + callbacks.bare_routes())
+    app.add_routes(pages.routes() + SwitchPages(portal).routes() + claims + api.routes() + callbacks.bare_routes())
     return app
 
 

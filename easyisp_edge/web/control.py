@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
 from easyisp_edge.domain.claims import ClaimState
-from easyisp_edge.domain.values import MacAddress, Money, Msisdn
+from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.staff import LISTED_MAX, NOTE_LENGTH_MAX, ForCustomer, SeenMoney, named_tenant
+from easyisp_edge.services.staff import NOTE_LENGTH_MAX, ForCustomer, SeenMoney, named_tenant
+from easyisp_edge.web.control_requests import (
+    NAME_OF,
+    WORD_LENGTH_MAX,
+    amount_of,
+    asked_by,
+    flag_of,
+    limit_of,
+    phone_of,
+    tenant_of,
+)
 from easyisp_edge.web.errors import answer_errors
 from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import BODY_OCTETS_MAX, needed_text, read_object, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from easyisp_edge.domain.claims import Claim
     from easyisp_edge.domain.grants import Grant
@@ -28,12 +37,14 @@ if TYPE_CHECKING:
     from easyisp_edge.services.registration import NoticeAddresses, RegistrationService
     from easyisp_edge.services.staff import StaffDesk
 
-# Who sits before the command, by its own word: behind sudo the socket only knows root.
-STAFF_HEADER = "X-Staff"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}", re.ASCII)
-_LISTED = 50
-_WORD_LENGTH_MAX = 64
 _PASTED_LENGTH_MAX = 2000
+
+
+class ControlRoutes(Protocol):
+    """Routes of one theme, in a module of their own."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +56,14 @@ class Control:
         claims_desk: What staff may do about claims.
         posters: Makes posters.
         registration: Registers addresses at M-Pesa.
+        themes: What else may be asked.
     """
 
     desk: StaffDesk
     claims_desk: ClaimsDesk
     posters: PosterService
     registration: RegistrationService
+    themes: tuple[ControlRoutes, ...] = ()
 
     def app(self, name_of: Callable[[Any], str]) -> web.Application:
         """The door as an application of its own.
@@ -59,7 +72,7 @@ class Control:
             name_of: Tells whose process is at the other end of a connection's socket.
         """
         app = web.Application(middlewares=[answer_errors(_say)], client_max_size=BODY_OCTETS_MAX)
-        app[_NAME_OF] = name_of
+        app[NAME_OF] = name_of
         app.add_routes(self.routes())
         return app
 
@@ -76,12 +89,13 @@ class Control:
             web.get("/control/packages/{package}/poster", self.poster),
             web.get("/control/gateways/{gateway}/c2b", self.c2b_addresses),
             web.post("/control/gateways/{gateway}/c2b", self.register_c2b),
+            *(route for theme in self.themes for route in theme.routes()),
         ]
 
     async def payments(self, request: web.Request) -> web.Response:
         """What came in, newest first."""
-        unmatched = _flag(request.query, "unmatched")
-        found = await self.desk.payments(_tenant(request.query), unmatched=unmatched, limit=_limit(request.query))
+        unmatched = flag_of(request.query, "unmatched")
+        found = await self.desk.payments(tenant_of(request.query), unmatched=unmatched, limit=limit_of(request.query))
         return answer({"payments": [payment_json(payment) for payment in found]})
 
     async def enter(self, request: web.Request) -> web.Response:
@@ -89,31 +103,31 @@ class Control:
         fields = await read_object(request)
         seen = SeenMoney(
             text=needed_text(fields, "receipt", most=_PASTED_LENGTH_MAX),
-            amount=_amount(fields),
-            phone=_phone(fields),
-            account=text_of(fields, "account", most=_WORD_LENGTH_MAX, needed=False) or "",
-            sure=_flag(fields, "sure"),
+            amount=amount_of(fields),
+            phone=phone_of(fields),
+            account=text_of(fields, "account", most=WORD_LENGTH_MAX, needed=False) or "",
+            sure=flag_of(fields, "sure"),
         )
         handled = await self.desk.enter(
             seen,
-            tenant_id=_tenant(fields),
-            gateway_id=text_of(fields, "gateway", most=_WORD_LENGTH_MAX, needed=False),
-            by=_by(request),
+            tenant_id=tenant_of(fields),
+            gateway_id=text_of(fields, "gateway", most=WORD_LENGTH_MAX, needed=False),
+            by=asked_by(request),
         )
         return answer({"payment": payment_json(handled.payment), "grant": grant_json(handled.grant)})
 
     async def assign(self, request: web.Request) -> web.Response:
         """Say what unmatched money is for: a pay code, or a customer's number."""
-        key, fields, by = request.match_info["key"], await read_object(request), _by(request)
-        code, phone = text_of(fields, "code", most=_WORD_LENGTH_MAX, needed=False), _phone(fields)
+        key, fields, by = request.match_info["key"], await read_object(request), asked_by(request)
+        code, phone = text_of(fields, "code", most=WORD_LENGTH_MAX, needed=False), phone_of(fields)
         if (code is None) == (phone is None):
             message = "Say either the pay code it is for, or the customer's phone number."
             raise InvalidError("request.invalid", message, field="code")
         if phone is None:
             handled = await self.desk.assign_to_purchase(key, code or "", by)
         else:
-            mac = text_of(fields, "mac", most=_WORD_LENGTH_MAX, needed=False)
-            package_id = text_of(fields, "package", most=_WORD_LENGTH_MAX, needed=False)
+            mac = text_of(fields, "mac", most=WORD_LENGTH_MAX, needed=False)
+            package_id = text_of(fields, "package", most=WORD_LENGTH_MAX, needed=False)
             customer = ForCustomer(phone, package_id, None if mac is None else MacAddress.parse(mac))
             handled = await self.desk.assign_to_customer(key, customer, by)
         return answer({"payment": payment_json(handled.payment), "grant": grant_json(handled.grant)})
@@ -122,7 +136,7 @@ class Control:
         """Note that money was given back."""
         fields = await read_object(request)
         note = needed_text(fields, "note", most=NOTE_LENGTH_MAX)
-        payment = await self.desk.refund(request.match_info["key"], note, _by(request))
+        payment = await self.desk.refund(request.match_info["key"], note, asked_by(request))
         return answer({"payment": payment_json(payment)})
 
     async def claims(self, request: web.Request) -> web.Response:
@@ -130,23 +144,23 @@ class Control:
         word = request.query.get("state", ClaimState.VERIFYING.value)
         if word not in set(ClaimState):
             raise InvalidError("request.invalid", f"A claim is one of: {', '.join(ClaimState)}.", field="state")
-        found = await self.claims_desk.claims(_tenant(request.query), ClaimState(word), _limit(request.query))
+        found = await self.claims_desk.claims(tenant_of(request.query), ClaimState(word), limit_of(request.query))
         return answer({"claims": [_listed_json(each) for each in found]})
 
     async def accept(self, request: web.Request) -> web.Response:
         """Enter a claim's receipt with the amount staff saw."""
         fields = await read_object(request)
-        decided = await self.claims_desk.accept(request.match_info["key"], _amount(fields), _by(request))
+        decided = await self.claims_desk.accept(request.match_info["key"], amount_of(fields), asked_by(request))
         return answer({"claim": claim_json(decided.claim), "grant": grant_json(decided.grant)})
 
     async def refuse(self, request: web.Request) -> web.Response:
         """Refuse a claim."""
-        decided = await self.claims_desk.refuse(request.match_info["key"], _by(request))
+        decided = await self.claims_desk.refuse(request.match_info["key"], asked_by(request))
         return answer({"claim": claim_json(decided.claim)})
 
     async def poster(self, request: web.Request) -> web.Response:
         """The picture that customers scan to pay for a package."""
-        tenant_id = named_tenant(self.posters.site, _tenant(request.query))
+        tenant_id = named_tenant(self.posters.site, tenant_of(request.query))
         png = await self.posters.png(tenant_id, request.match_info["package"])
         return web.Response(body=png, content_type="image/png")
 
@@ -158,7 +172,7 @@ class Control:
     async def register_c2b(self, request: web.Request) -> web.Response:
         """Register a gateway's addresses at M-Pesa."""
         gateway_id = request.match_info["gateway"]
-        addresses = await self.registration.register(gateway_id, _by(request))
+        addresses = await self.registration.register(gateway_id, asked_by(request))
         return answer(self._registration_json(gateway_id, addresses))
 
     def _registration_json(self, gateway_id: str, addresses: NoticeAddresses) -> dict[str, Any]:
@@ -170,9 +184,6 @@ class Control:
             "confirmationUrl": addresses.confirmation_url,
             "validationUrl": addresses.validation_url,
         }
-
-
-_NAME_OF: web.AppKey[Callable[[Any], str]] = web.AppKey("name_of")
 
 
 def payment_json(payment: Payment) -> dict[str, Any]:
@@ -234,40 +245,3 @@ def _say(_request: web.Request, status: int, error: EdgeError) -> web.Response:
     if isinstance(error, InvalidError) and error.field:
         content["field"] = error.field
     return answer(dict(error.values) | content, status)
-
-
-def _by(request: web.Request) -> str:
-    """Who asks: the name behind the socket, with what the command says in brackets where it is another."""
-    if request.transport is None:
-        raise InvalidError("request.cut_short", "The request broke off before its end.")
-    name = request.app[_NAME_OF](request.transport.get_extra_info("socket"))
-    said = request.headers.get(STAFF_HEADER, name)
-    return f"{name} ({said})" if said != name and _NAME.fullmatch(said) else name
-
-
-def _tenant(fields: Mapping[str, Any]) -> str | None:
-    return text_of(fields, "tenant", most=_WORD_LENGTH_MAX, needed=False)
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    word = query.get("limit", str(_LISTED))
-    limit = int(word) if word.isascii() and word.isdigit() and len(word) <= len(str(LISTED_MAX)) else 0
-    if not 1 <= limit <= LISTED_MAX:
-        raise InvalidError("request.invalid", f"The limit is a number from 1 to {LISTED_MAX}.", field="limit")
-    return limit
-
-
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
-    return fields.get(name) in {True, "true", "1"} if isinstance(fields.get(name), bool | str) else False
-
-
-def _amount(fields: Mapping[str, Any]) -> Money:
-    try:
-        return Money.parse(needed_text(fields, "amount", most=_WORD_LENGTH_MAX))
-    except InvalidError as error:
-        raise InvalidError(error.code, error.message, field="amount") from error
-
-
-def _phone(fields: Mapping[str, Any]) -> Msisdn | None:
-    phone = text_of(fields, "phone", most=_WORD_LENGTH_MAX, needed=False)
-    return None if phone is None else Msisdn.parse(phone)

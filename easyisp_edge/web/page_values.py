@@ -39,10 +39,11 @@ class Offer:
         package_id: Its id.
         name: Its name.
         price: Such as `KES 50`.
-        duration: Such as `1 hour`.
+        duration: Such as `1 hour`, or `3 hours online, within 7 days`.
         speed: Such as `5 Mbps`.
         data: Such as `1 GB`; None for no limit.
         devices: How many devices may be on at once.
+        hours: Such as `Nights 22:00-06:00` with a long dash; None for always.
     """
 
     package_id: str
@@ -52,6 +53,41 @@ class Offer:
     speed: str
     data: str | None
     devices: int
+    hours: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """How much is left of what has a device online.
+
+    Args:
+        seconds_left: Time left.
+        until: When that is over, or what is left of it lapses, in words.
+        lapses: Whether only time online counts, so that `until` is when the rest lapses.
+        data_left: Such as `700 MB`; None for no limit.
+    """
+
+    seconds_left: int
+    until: str
+    lapses: bool = False
+    data_left: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A package that comes after the one in use.
+
+    Args:
+        name: Its name.
+        turn: What the form for it names it by.
+        time_left: What is left of it, in words, where it was set aside; None where it has not begun.
+        opens: When it may be used, in words, where it is shut at this hour; None where it may begin now.
+    """
+
+    name: str
+    turn: str
+    time_left: str | None = None
+    opens: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from easyisp_edge.domain.claims import Refusal
 from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
 from easyisp_edge.domain.payments import Reason
+from easyisp_edge.domain.schedules import WEEKDAYS
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.web.page_values import ClaimStep, Closure, Pasted, Phase
 from easyisp_edge.web.palette import palette
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from easyisp_edge.web.page_values import ClaimNews, LoginForm, Offer, PaidShort, Shop, Ways
+    from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Offer, PaidShort, Shop, Ways
     from easyisp_edge.web.pay_menu import PayMenu
     from easyisp_edge.web.texts import Texts
 
@@ -38,6 +39,8 @@ _TEXTS_CHOSEN = (
     *(f"menu.{title}" for title in ("title", "late", "rest")),
     *(f"reasons.{reason}.{part}" for reason in (*Reason, "unknown") for part in ("title", "text")),
     *(f"closed.{why}" for why in get_args(Closure)),
+    *(f"days.{day}" for day in WEEKDAYS),
+    *("hours.nights", "hours.daily", "moments.weekday", "package.online"),
     *(f"error.{kind}_{part}" for kind in ("bad", "missing", "busy", "broken") for part in ("title", "text")),
 )
 
@@ -231,14 +234,17 @@ class Pages:
         language: str,
         shop: Shop,
         offer: Offer,
-        seconds_left: int,
-        ends_at_local: str,
+        in_use: InUse,
         receipt: str | None,
         device: str,
         poll_url: str,
+        after: Sequence[Next] = (),
         here: str | None = None,
     ) -> bytes:
-        """That the device is online, for how long, and by which receipt."""
+        """That the device is online, for how long, by which receipt, and what comes after.
+
+        What may begin at once has a form that posts `turn`, `d` and `lang` to `/switch`.
+        """
         return self._render(
             "online",
             language,
@@ -247,11 +253,41 @@ class Pages:
             device,
             offer=offer,
             step="online",
-            ends_at_local=ends_at_local,
+            in_use=in_use,
+            after=after,
             receipt=receipt,
             poll_url=poll_url,
             refresh_seconds=_REFRESH_ONLINE_SECONDS,
-            **self._countdown(language, seconds_left),
+            **self._countdown(language, in_use.seconds_left),
+        )
+
+    def shut(
+        self,
+        *,
+        language: str,
+        shop: Shop,
+        offer: Offer,
+        opens: str,
+        seconds_to_go: int,
+        receipt: str | None,
+        device: str,
+        poll_url: str,
+        here: str | None = None,
+    ) -> bytes:
+        """That what was bought may not be used at this hour, and when it may."""
+        return self._render(
+            "shut",
+            language,
+            shop,
+            here or f"/?d={device}",
+            device,
+            offer=offer,
+            step="shut",
+            opens=opens,
+            receipt=receipt,
+            poll_url=poll_url,
+            refresh_seconds=_REFRESH_ONLINE_SECONDS,
+            **self._countdown(language, seconds_to_go),
         )
 
     def failed(

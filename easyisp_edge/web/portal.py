@@ -140,11 +140,19 @@ class Portal:
             package_id=package.package_id,
             name=package.name,
             price=str(package.price),
-            duration=self.texts.duration(language, package.duration.total_seconds()),
+            duration=self._duration(package, language),
             speed=speed_in_words(package.rate_limit),
             data=None if package.data_limit is None else str(package.data_limit),
             devices=package.devices_max,
+            hours=None if package.schedule is None else self.texts.hours(language, package.schedule),
         )
+
+    def _duration(self, package: Package, language: str) -> str:
+        valid = self.texts.duration(language, package.duration.total_seconds())
+        if package.online_time is None:
+            return valid
+        online = self.texts.duration(language, package.online_time.total_seconds())
+        return self.texts.get(language, "package.online", online=online, valid=valid)
 
     def menu_of(self, purchase: Purchase) -> PayMenu | None:
         """How a purchase is paid from the M-Pesa menu; None where it cannot be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from multidict import CIMultiDict
 from easyisp_edge.config import SubType
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.purchases import PurchaseState
+from easyisp_edge.domain.schedules import WEEKDAYS
 from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
@@ -20,9 +22,12 @@ from easyisp_edge.services.purchase import Order
 from easyisp_edge.services.standing import STEP_OF_STATE, Step
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
+from easyisp_edge.web.texts import hours_of_day
 from easyisp_edge.web.visits import router_of_nas, tenant_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from easyisp_edge.config import Gateway, Tenant
     from easyisp_edge.domain.packages import Package
     from easyisp_edge.domain.payments import Reason
@@ -249,9 +254,14 @@ def bought(portal: Portal, standing: Standing, language: str) -> dict[str, Any]:
         "password": admission.password,
         "package": package_as_json(portal, admission.package, language),
         "secondsLeft": standing.seconds_left,
-        "expiresAt": portal.standing.ends_at(standing).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "expiresAt": _instant(portal.standing.ends_at(standing)),
+        "opensAt": None if standing.opens_at is None else _instant(standing.opens_at),
         "transactionCode": standing.mpesa_receipt_number,
     }
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def package_as_json(portal: Portal, package: Package, language: str) -> dict[str, Any]:
@@ -268,8 +278,20 @@ def package_as_json(portal: Portal, package: Package, language: str) -> dict[str
             "durationSeconds": int(package.duration.total_seconds()),
             "data": offer.data,
             "devices": package.devices_max,
+            **_when_it_counts(package),
         }
     return made[package, language]
+
+
+def _when_it_counts(package: Package) -> dict[str, Any]:
+    """Time online in all, and the hours it may be used in; null for no such limit."""
+    online, schedule = package.online_time, package.schedule
+    every_day = schedule is None or len(schedule.days) == len(WEEKDAYS)
+    return {
+        "onlineSeconds": None if online is None else int(online.total_seconds()),
+        "hours": None if schedule is None else hours_of_day(schedule),
+        "days": None if schedule is None or every_day else [WEEKDAYS[day] for day in schedule.days],
+    }
 
 
 def _details(gateway: Gateway) -> dict[str, Any]:

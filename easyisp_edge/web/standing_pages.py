@@ -1,7 +1,12 @@
-"""What a customer is shown of where he stands, be it by a purchase, a claim or a device; and pages as answers."""
+"""What a customer is shown of where he stands, be it by a purchase, a claim or a device; and pages as answers.
+
+Whose device has several packages can change the order they are used in.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,12 +14,20 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.standing import Step
-from easyisp_edge.web.page_values import ClaimNews, LoginForm
+from easyisp_edge.domain.grants import GrantState
+from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
+from easyisp_edge.services.standing import Step, lapses_at, opens_at
+from easyisp_edge.web.errors import status_of
+from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next
+from easyisp_edge.web.requests import needed_text, read_form
+from easyisp_edge.web.visits import visit_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from easyisp_edge.config import Tenant
+    from easyisp_edge.domain.grants import Admission
+    from easyisp_edge.domain.values import MacAddress
     from easyisp_edge.services.standing import Standing
     from easyisp_edge.web.page_values import ClaimStep, Offer, Phase
     from easyisp_edge.web.portal import Portal
@@ -29,6 +42,8 @@ _PHASES: dict[Step, Phase] = {
     Step.EXPIRED: "expired",
     Step.CONNECTING: "connecting",
 }
+# As long as nobody draws the same one twice, and short in a page.
+_TURN_DIGITS = 24
 _CLAIM_STEPS: dict[Step, ClaimStep] = {
     Step.VERIFYING: "verifying",
     Step.PROVISIONAL: "provisional",
@@ -93,16 +108,38 @@ class StandingPages:
         }
         if standing.step in _CLAIM_STEPS:
             return self._claim(standing, view, common)
-        if standing.step is Step.ONLINE:
-            return self._online(standing, view, common)
+        if standing.current is not None and standing.step is Step.ONLINE:
+            return self._online(standing, standing.current, view, common)
+        if standing.opens_at is not None:
+            return self._shut(standing, standing.opens_at, view, common)
         return self._purchase(standing, view, common)
 
-    def _online(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
-        ends_at = self.portal.standing.ends_at(standing)
-        return self.portal.pages.online(
+    def _online(self, standing: Standing, current: Admission, view: View, common: dict[str, Any]) -> bytes:
+        now = self.portal.clock.now()
+        in_use = InUse(
+            seconds_left=current.seconds_left_at(now),
+            until=self.portal.texts.moment(view.language, lapses_at(current, now), now),
+            lapses=current.package.online_time is not None,
+            data_left=None if current.data_left is None else str(current.data_left),
+        )
+        after = [self._next(each, view.language, now) for each in standing.after]
+        return self.portal.pages.online(**common, in_use=in_use, after=after, receipt=standing.mpesa_receipt_number)
+
+    def _next(self, admission: Admission, language: str, now: datetime) -> Next:
+        texts, left = self.portal.texts, admission.seconds_left_at(now)
+        return Next(
+            name=admission.package.name,
+            turn=_turn(admission),
+            time_left=texts.duration(language, left) if admission.state is GrantState.PAUSED else None,
+            opens=None if admission.open_at(now) else texts.opening(language, opens_at(admission, now), now),
+        )
+
+    def _shut(self, standing: Standing, opens_at: datetime, view: View, common: dict[str, Any]) -> bytes:
+        now = self.portal.clock.now()
+        return self.portal.pages.shut(
             **common,
-            seconds_left=standing.seconds_left,
-            ends_at_local=self.portal.texts.moment(view.language, ends_at, self.portal.clock.now()),
+            opens=self.portal.texts.opening(view.language, opens_at, now),
+            seconds_to_go=math.ceil((opens_at - now).total_seconds()),
             receipt=standing.mpesa_receipt_number,
         )
 
@@ -151,6 +188,8 @@ class StandingPages:
 
     def _offer_of(self, standing: Standing, language: str) -> Offer | None:
         """What it is about: what was bought, or is wanted; None for a claim on whatever the money pays for."""
+        if standing.current is not None and standing.step in {Step.ONLINE, Step.SHUT}:
+            return self.portal.offer(standing.current.package, language)
         if standing.admission is not None and standing.step not in {Step.VERIFYING, Step.PROVISIONAL}:
             return self.portal.offer(standing.admission.package, language)
         about = standing.purchase or standing.claim
@@ -173,6 +212,49 @@ class StandingPages:
             }
             made[tenant.id] = CIMultiDict(headers)
         return made[tenant.id]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPages:
+    """Handler of the form that begins another package of the device."""
+
+    portal: Portal
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes."""
+        return [web.post("/switch", self.switch)]
+
+    async def switch(self, request: web.Request) -> web.Response:
+        """Use that package now, and go to where the device stands then; what was wrong has a page."""
+        form = await read_form(request)
+        visit = visit_of(self.portal.site.config, form, request.remote)
+        language, device = self.portal.language(request, form.get("lang")), visit.device
+        if device.mac is None:
+            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+        shown = StandingPages(self.portal)
+        try:
+            grant_id = self._grant_of(visit.tenant.id, device.mac, needed_text(form, "turn", most=_TURN_DIGITS))
+            await self.portal.access.switch_to(visit.tenant.id, device.mac, grant_id)
+        except (NotFoundError, ConflictError) as error:
+            status, message = status_of(error), self.portal.say(error, language)
+            shop = self.portal.shop(visit.tenant)
+            page = self.portal.pages.error(
+                language=language, shop=shop, status=status, message=message, device=device.token
+            )
+            return shown.answer(visit.tenant, page, status=status)
+        return shown.see_other(f"/?d={device.token}&lang={language}")
+
+    def _grant_of(self, tenant_id: str, mac: MacAddress, turn: str) -> str:
+        of_device = self.portal.store.read.grants.usable_of_device(tenant_id, mac)
+        found = next((admission.grant_id for admission in of_device if _turn(admission) == turn), None)
+        if found is None:
+            raise NotFoundError("grant.unknown", "This device has no such package.")
+        return found
+
+
+def _turn(admission: Admission) -> str:
+    """Names a grant in a page that anybody may ask for: the id itself may be the key to what was bought from credit."""
+    return hashlib.sha256(admission.grant_id.encode()).hexdigest()[:_TURN_DIGITS]
 
 
 def origin_of(request: web.Request) -> str:

@@ -8,6 +8,7 @@ import tomllib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from easyisp_edge.domain.schedules import WEEKDAYS
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
+
+    from easyisp_edge.domain.schedules import Schedule
 
 # Kenya keeps one time all year round; a box need not carry a time zone database for it.
 
@@ -25,6 +28,11 @@ _ACCEPT_LANGUAGE_CHARACTERS_MAX = 400
 _PREFERENCE = re.compile(
     r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]{1,40})?\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*)?", re.ASCII
 )
+_DASH = "\u2013"
+_DAY_MINUTES = 24 * 60
+_EVENING = 18 * 60
+# So many days in a row are told by the first and the last of them.
+_DAYS_IN_A_ROW = 3
 
 
 class Texts:
@@ -105,10 +113,48 @@ class Texts:
             date=f"{local.day}/{local.month}/{local.year}",
         )
 
+    def opening(self, language: str, at: datetime, now: datetime) -> str:
+        """When something opens, at most a week ahead: `22:00` today, `tomorrow at 22:00`, `Fri at 18:00`."""
+        local, today = at.astimezone(NAIROBI), now.astimezone(NAIROBI).date()
+        days_ahead = (local.date() - today).days
+        if days_ahead == 0:
+            return f"{local:%H:%M}"
+        if days_ahead == 1:
+            return self.moment(language, at, now)
+        return self.get(language, "moments.weekday", day=self._day(language, local.weekday()), time=f"{local:%H:%M}")
+
+    def hours(self, language: str, schedule: Schedule) -> str:
+        """Hours in words: `Nights 22:00-06:00` with a long dash, `Fri, Sat 18:00-06:00`, `Sat, Sun`."""
+        hours = hours_of_day(schedule)
+        if len(schedule.days) < len(WEEKDAYS):
+            days = self._days(language, schedule.days)
+            return days if hours is None else f"{days} {_ranged(hours)}"
+        over_midnight = schedule.closes <= schedule.opens
+        key = "nights" if over_midnight and schedule.opens >= _EVENING else "daily"
+        return self.get(language, f"hours.{key}", hours=_ranged(hours or schedule.hours))
+
     def duration_words(self, language: str) -> str:
         """The words `duration` is made of, for a script to count down with: one and many, from days to seconds."""
         keys = (f"units.{unit}.{number}" for unit, _ in _UNITS for number in ("one", "many"))
         return "|".join(self.get(language, key) for key in keys)
+
+    def _days(self, language: str, days: tuple[int, ...]) -> str:
+        rows: list[list[int]] = []
+        for day in days:
+            if rows and rows[-1][-1] == day - 1:
+                rows[-1].append(day)
+            else:
+                rows.append([day])
+        told = [
+            _DASH.join(self._day(language, day) for day in (row[0], row[-1]))
+            if len(row) >= _DAYS_IN_A_ROW
+            else ", ".join(self._day(language, day) for day in row)
+            for row in rows
+        ]
+        return ", ".join(told)
+
+    def _day(self, language: str, day: int) -> str:
+        return self.get(language, f"days.{WEEKDAYS[day]}")
 
     def _count(self, language: str, unit: str, count: int) -> str:
         return self.get(language, f"units.{unit}.{'one' if count == 1 else 'many'}", count=count)
@@ -133,6 +179,16 @@ class Texts:
                     "texts.placeholders",
                     f"{key} has other placeholders in {language}.toml than in {self._default}.toml.",
                 )
+
+
+def hours_of_day(schedule: Schedule) -> str | None:
+    """Its hours as people write them, `22:00-06:00`; None where it is whole days."""
+    whole = schedule.opens == 0 and schedule.closes % _DAY_MINUTES == 0
+    return None if whole else schedule.hours
+
+
+def _ranged(hours: str) -> str:
+    return hours.replace("-", _DASH)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -47,7 +47,7 @@ def run(folder: Path, sizes: Sizes, past: Past) -> Iterator[Measure]:
 
         contestants = [
             Contestant(BARE, bare, partial(_drive, bare_port, lambda _n: "/json", b"completed", sizes.seconds)),
-            contestant("first page", _first_page, b"package=1h"),
+            contestant("first page", first_page, b"package=1h"),
             contestant("packages", lambda n: f"/api/portal/packages?router={ROUTER}&mac={_mac(n)}", b'"packages"'),
             contestant(_PAID, lambda n: _POLL + paid[n].purchase_id, b'"completed"'),
             contestant("poll, pending", lambda n: _POLL + open_[n].purchase_id, b'"pending"'),
@@ -61,11 +61,12 @@ def run(folder: Path, sizes: Sizes, past: Past) -> Iterator[Measure]:
             yield trials.latency(0.5)
             yield trials.latency(0.95, _P95_TARGET_MS)
             yield from (trials.cpu(), trials.cpu_ratio(reference), trials.busy())
-        page = http_load.fetch(port, http_load.get(_first_page(1)))
+        page = http_load.fetch(port, http_load.get(first_page(1)))
         yield one("first page", "on the wire", "B", len(page), _PAGE_OCTETS_TARGET)
 
 
-def _first_page(number: int) -> str:
+def first_page(number: int) -> str:
+    """What the device of that number opens first."""
     return f"/?router={ROUTER}&mac={_mac(number)}&ip=10.5.50.{number}"
 
 

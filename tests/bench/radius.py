@@ -82,5 +82,5 @@ def _burst(port: int, granted: Sequence[Granted]) -> Load:
     return radius_load.burst(port, _logins(granted))
 
 
-def _logins(granted: Sequence[Granted] | Iterator[Granted]) -> list[radius_load.Login]:
+def _logins(granted: Sequence[Granted] | Iterator[Granted]) -> list[radius_load.Request]:
     return [radius_load.login(number, one, os.urandom) for number, one in enumerate(granted)]

@@ -11,13 +11,19 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.adapters.freeradius.configuration import FreeradiusClient, FreeradiusServer, configuration_files
+from easyisp_edge.adapters.freeradius.configuration import (
+    REFUSALS,
+    FreeradiusClient,
+    FreeradiusServer,
+    configuration_files,
+)
 from easyisp_edge.adapters.freeradius.opening import freeradius_database
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.domain.database_address import PostgresqlAddress, SqliteAddress
@@ -27,7 +33,7 @@ from easyisp_edge.store.store import Store, running
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import ManualTime, SeededRandomness
 from tests.real_parts import require
-from tests.unit.shop import TENANT, Books
+from tests.unit.shop import MAC, OTHER_MAC, TENANT, Books
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -45,6 +51,12 @@ ROUTERS = {
     "coast": (COAST, OTHER_TENANT, "if-present"),
     "strict": (STRICT, TENANT, "required"),
 }
+REJECTS = {refusal: f"It's 100% {refusal}: $(no) #{{}}; Sh. 10 <b>ñ</b>" for refusal in REFUSALS}
+# The annexe's PPPoE customers get their addresses from it.
+POOL = "pool of 100% {the} $annexe"
+DATABASES = ("sqlite", "postgresql")
+FROM_MAC, FROM_OTHER = f'Calling-Station-Id = "{MAC}"', f'Calling-Station-Id = "{OTHER_MAC}"'
+_TABLES = ("radcheck", "radreply", "radusergroup", "radgroupreply", "radacct")
 _READY = "Ready to process requests"
 _START_SECONDS = 20.0
 
@@ -139,12 +151,12 @@ def stage_configuration(folder: Path, address: DatabaseAddress, **changes: Any) 
     """Write a configuration for the stage's routers into a folder."""
     secret, routers = changes.pop("secret", SECRET), changes.pop("routers", ROUTERS)
     clients = [
-        FreeradiusClient(RadiusClient(name, ip, secret.encode(), signed, 300), tenant)
+        FreeradiusClient(RadiusClient(name, ip, secret.encode(), signed, 300, POOL if ip == ANNEXE else None), tenant)
         for name, (ip, tenant, signed) in routers.items()
     ]
     ports = {"auth_port": _free_port(), "acct_port": _free_port()}
     values = {"address": MAIN, "folder": str(folder), "log_folder": str(folder), "run_folder": str(folder)}
-    server = FreeradiusServer(address, clients, **{**values, **ports, **changes})
+    server = FreeradiusServer(address, clients, changes.pop("messages", REJECTS), **{**values, **ports, **changes})
     for name, content in configuration_files(server).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
@@ -172,6 +184,51 @@ def freeradius(folder: Path, address: DatabaseAddress, **changes: Any) -> Iterat
         yield FreeradiusStage(folder, address, server.auth_port, server.acct_port, changes.get("secret", SECRET))
     finally:
         _end(process)
+
+
+def session(username: str, status: str, *more: str, number: int = 1, mac: str = FROM_MAC) -> str:
+    """An accounting packet as a hotspot sends it; its clock has not been set."""
+    return ", ".join(
+        [
+            f"Acct-Status-Type = {status}",
+            f'User-Name = "{username}"',
+            f"Acct-Session-Id = 8010000{number}",
+            "NAS-Port = 2148532244",
+            "NAS-Port-Id = vlan888-hotspot",
+            "NAS-IP-Address = 10.99.99.99",
+            'Event-Timestamp = "Jan  1 1970 00:01:00 UTC"',
+            "Framed-IP-Address = 10.5.50.9",
+            mac,
+            *more,
+        ]
+    )
+
+
+def seconds_of(answer: Any) -> int:
+    return int(answer.attributes["Session-Timeout"])
+
+
+@contextlib.contextmanager
+def freeradius_on(kind: str, folder: Path) -> Iterator[FreeradiusStage]:
+    """A server on a database of one of `DATABASES`, that runs within the block."""
+    with contextlib.ExitStack() as stack:
+        address: DatabaseAddress = SqliteAddress(folder / "radius.sqlite")
+        if kind == "postgresql":
+            # Not below pytest's own folder, which every run closes to other users when it starts.
+            address = stack.enter_context(postgresql(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        yield stack.enter_context(freeradius(folder, address))
+
+
+@contextlib.asynccontextmanager
+async def emptied(stage: FreeradiusStage) -> AsyncIterator[FreeradiusDatabase]:
+    """A server's database as the daemon has it open, with no user and no session in it."""
+    for table in _TABLES:
+        await asyncio.to_thread(stage.sql, f"DELETE FROM {table}")  # noqa: S608 - a test's own words
+    database = stage.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 @contextlib.contextmanager
@@ -202,7 +259,9 @@ def postgresql(folder: Path) -> Iterator[PostgresqlAddress]:
     address = PostgresqlAddress(MAIN, port, "radius", password, "postgres")
     try:
         _wait_until(lambda: "ready to accept connections" in log.read_text(errors="replace"), process, log)
-        asyncio.run(_run_on_postgresql(address, configuration_files(FreeradiusServer(address, []))["sql/schema.sql"]))
+        asyncio.run(
+            _run_on_postgresql(address, configuration_files(FreeradiusServer(address, [], REJECTS))["sql/schema.sql"])
+        )
         yield address
     finally:
         _end(process, signal.SIGINT)  # waits for nobody

@@ -27,6 +27,7 @@ class FakeRouter:
 
     Args:
         radius: Whether logins are asked of a RADIUS server, which here says yes.
+        ids_by_device: Whether a session's id comes round with its device.
         away: Not reached.
         away_after: Not reached any more after so many steps; None for never.
         refused: Steps it refuses, such as `put_user ABC`.
@@ -35,6 +36,7 @@ class FakeRouter:
     """
 
     radius: bool = False
+    ids_by_device: bool = False
     away: bool = False
     away_after: int | None = None
     refused: set[str] = field(default_factory=set)
@@ -66,7 +68,7 @@ class FakeRouter:
 
     def add_session(self, user: str, mac: MacAddress, *, uptime_seconds: int = 0) -> ActiveSession:
         """A device is logged in by whatever way."""
-        item_id = f"*{next(self._ids):X}"
+        item_id = f"*{mac.text[-2:]}" if self.ids_by_device else f"*{next(self._ids):X}"
         session = ActiveSession(item_id, user, mac, "10.5.50.11", self.radius, uptime_seconds)
         self.active[item_id] = session
         return session
@@ -75,18 +77,47 @@ class FakeRouter:
         """Who is on as that user."""
         return [session for session in self.active.values() if session.user == user]
 
-    def run_session(self, user: str, seconds: int) -> None:
-        """Let a user's session go on for some time."""
+    def run_session(self, user: str, seconds: int, octets: int = 0) -> None:
+        """Let a user's sessions go on: so much data from the customer each, and twice as much to it."""
         for item_id, session in self.active.items():
             if session.user == user:
-                self.active[item_id] = replace(session, uptime_seconds=session.uptime_seconds + seconds)
+                self.active[item_id] = replace(
+                    session,
+                    uptime_seconds=session.uptime_seconds + seconds,
+                    octets_in=session.octets_in + octets,
+                    octets_out=session.octets_out + 2 * octets,
+                )
 
-    def end_session(self, user: str) -> None:
-        """A device goes: the time of its session is added to its user's."""
+    def end_session(self, user: str, mac: MacAddress | None = None) -> None:
+        """A device goes, or all of a user's: what its session used is added to its user's row, where there is one."""
         for session in self.sessions_of(user):
-            del self.active[session.item_id]
-            found = self.users[user]
-            self.users[user] = replace(found, uptime_seconds=found.uptime_seconds + session.uptime_seconds)
+            if mac in {None, session.mac}:
+                del self.active[session.item_id]
+                self._add_up(session)
+
+    def reboot(self) -> None:
+        """Power goes and comes: sessions and hosts are gone, and what they used was never added up."""
+        self.active.clear()
+        self.hosts.clear()
+
+    def reset_counters(self, user: str) -> None:
+        """`reset-counters` by hand."""
+        self.users[user] = replace(self.users[user], uptime_seconds=0, octets_in=0, octets_out=0)
+
+    def counters(self, user: str) -> tuple[int, int, int]:
+        """What a user's row shows: seconds, octets in, octets out."""
+        found = self.users[user]
+        return found.uptime_seconds, found.octets_in, found.octets_out
+
+    def _add_up(self, session: ActiveSession) -> None:
+        found = self.users.get(session.user)
+        if found is not None and not session.by_radius:
+            self.users[session.user] = replace(
+                found,
+                uptime_seconds=found.uptime_seconds + session.uptime_seconds,
+                octets_in=found.octets_in + session.octets_in,
+                octets_out=found.octets_out + session.octets_out,
+            )
 
     async def observe(self) -> RouterState:
         if self.away:
@@ -103,7 +134,7 @@ class FakeRouter:
     async def put_user(self, user: WantedUser, found: FoundUser | None) -> None:
         self._step(f"put_user {user.name}")
         standing = self.users.get(user.name)
-        uptime = 0 if standing is None else standing.uptime_seconds
+        uptime, octets_in, octets_out = (0, 0, 0) if standing is None else self.counters(user.name)
         self.users[user.name] = FoundUser(
             item_id=f"*{next(self._ids):X}" if found is None else found.item_id,
             name=user.name,
@@ -112,6 +143,9 @@ class FakeRouter:
             limit_uptime_seconds=uptime + user.uptime_left_seconds,
             disabled=False,
             comment=user.comment,
+            octets_in=octets_in,
+            octets_out=octets_out,
+            limit_octets=0 if user.octets_left is None else octets_in + octets_out + user.octets_left,
         )
         self.passwords[user.name] = user.password
 
@@ -130,7 +164,9 @@ class FakeRouter:
 
     async def logout(self, item_id: str) -> None:
         self._step(f"logout {self.active[item_id].user}" if item_id in self.active else f"logout {item_id}")
-        self.active.pop(item_id, None)
+        session = self.active.pop(item_id, None)
+        if session is not None:
+            self._add_up(session)
 
     def _step(self, step: str) -> None:
         if self.away or (self.away_after is not None and len(self.steps) >= self.away_after):

@@ -1,46 +1,53 @@
-"""The embedded RADIUS server behind a door that watches it: every promise is checked after every packet.
-
-What a packet deserves is judged here anew from its octets, by another reading of RFC 2865, 2866 and 3579.
-"""
+"""The embedded RADIUS server behind a door that watches it: every promise is checked after every packet."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import ipaddress
 import operator
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.adapters.radius.server import RadiusCounters, RadiusServer
 from easyisp_edge.domain.logins import LoginAccepted, LoginRejected
-from easyisp_edge.domain.values import DataVolume, RateLimit
+from easyisp_edge.domain.values import DataVolume, MacAddress, RateLimit
+from easyisp_edge.errors import InvalidError
 from easyisp_edge.machine import ClockState, UdpAddress
+from tests.fuzz.radius_judgement import (
+    ACCESS,
+    ACCOUNTING,
+    DEVICE,
+    GRANT_ID,
+    GRANT_OF_DEVICE,
+    GRANT_OF_RECEIPT,
+    GRANTS,
+    HEADER,
+    LIMITED,
+    PASSWORD,
+    RECEIPT,
+    ROUTERS,
+    STATUS,
+    USERNAME,
+    accept_due,
+    attributes,
+    deserves_hearing,
+    entitled_to,
+    signature,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from easyisp_edge.adapters.radius.peers import RadiusClient
     from easyisp_edge.domain.logins import LoginAnswer, LoginRequest, UsageReport
+    from tests.fuzz.radius_judgement import Attribute, Offer
 
-USERNAME, PASSWORD, GRANT_ID = "QWE7XK2M", "t4k3n-fr0m-gr4nt", "grant-1"
 GRANTED = LoginAccepted(GRANT_ID, 3600, RateLimit.parse("2M/5M"), DataVolume(5 * 2**30), 1)
 REFUSAL = "There is no such user."
-
-STRICT = RadiusClient("strict", "10.5.50.1", b"a secret of thirty-two characters", "required", 300)
-LENIENT = RadiusClient("lenient", "10.5.50.2", b"another", "if-present", 60)
-ROUTERS = {router.address: router for router in (STRICT, LENIENT)}
-STRANGER = "10.5.50.3"
-
-ACCESS, ACCOUNTING, STATUS = 1, 4, 12
-HEADER, DIGEST, NO_DIGEST = 20, 16, bytes(16)
-REPLY_OCTETS_MAX = 4096
 REMEMBERED_SECONDS = 10.0
-
-Attribute = tuple[int, bytes]
 
 _counted = operator.attrgetter(*(one.name for one in fields(RadiusCounters)))
 
@@ -53,133 +60,6 @@ def promise(kept: object, what: str) -> None:
     """Stop unless a promise was kept."""
     if not kept:
         raise BrokenPromiseError(what)
-
-
-class Offer(NamedTuple):
-    """A datagram as it comes in.
-
-    Args:
-        door: Where: "auth" or "acct".
-        datagram: Its octets.
-        source: Where it says it is from.
-        due: Code of the reply it must get; None where it need not get any.
-    """
-
-    door: str
-    datagram: bytes
-    source: UdpAddress
-    due: int | None = None
-
-
-# --- what a packet deserves
-
-
-def attributes(datagram: bytes) -> list[Attribute] | None:
-    """Its attributes in order; None where its framing is unsound."""
-    end = int.from_bytes(datagram[2:4], "big")
-    if not HEADER <= end <= min(len(datagram), REPLY_OCTETS_MAX):
-        return None
-    found, at = [], HEADER
-    while at < end:
-        length = datagram[at + 1] if at + 1 < end else 0
-        if length < 2 or at + length > end:
-            return None
-        found.append((datagram[at], datagram[at + 2 : at + length]))
-        at += length
-    return found
-
-
-def encoded(found: list[Attribute]) -> bytes:
-    return b"".join(bytes((kind, len(value) + 2)) + value for kind, value in found)
-
-
-def signature(datagram: bytes, authenticator: bytes, secret: bytes) -> bytes:
-    """What its Message-Authenticator should be. Source: RFC 3579 section 3.2."""
-    blanked = [(kind, NO_DIGEST if kind == 80 else value) for kind, value in attributes(datagram) or []]
-    return hmac.new(secret, datagram[:4] + authenticator + encoded(blanked), "md5").digest()
-
-
-def sealed(code: int, identifier: int, found: list[Attribute], secret: bytes, authenticator: bytes) -> bytes:
-    """A packet of these attributes with its length, Message-Authenticator (where it has one) and authenticator right.
-
-    Args:
-        code: Of the packet.
-        identifier: Of the packet.
-        found: Its attributes.
-        secret: Shared with the server.
-        authenticator: Of a login or Status-Server; accounting makes its own.
-    """
-    authenticator = NO_DIGEST if code == ACCOUNTING else authenticator
-    body = encoded(found)
-    head = bytes((code, identifier)) + (HEADER + len(body)).to_bytes(2, "big")
-    if any(kind == 80 for kind, _ in found):
-        blank = encoded([(kind, NO_DIGEST if kind == 80 else value) for kind, value in found])
-        signed = hmac.digest(secret, head + authenticator + blank, "md5")
-        body = encoded([(kind, signed if kind == 80 else value) for kind, value in found])
-    if code == ACCOUNTING:
-        authenticator = hashlib.md5(head + authenticator + body + secret).digest()  # noqa: S324 - RADIUS
-    return head + authenticator + body
-
-
-def deserves_hearing(datagram: bytes, router: RadiusClient) -> bool:
-    """Whether whoever sent it showed to know the secret, as far as the router's settings ask it."""
-    found = attributes(datagram)
-    if found is None:
-        return False
-    datagram = datagram[: HEADER + len(encoded(found))]
-    code, signatures = datagram[0], [value for kind, value in found if kind == 80]
-    authenticator = NO_DIGEST if code == ACCOUNTING else datagram[4:HEADER]
-    signed = signatures == [signature(datagram, authenticator, router.secret)]
-    if code == ACCOUNTING:
-        sealed = hashlib.md5(datagram[:4] + NO_DIGEST + datagram[HEADER:] + router.secret).digest()  # noqa: S324 - RADIUS
-        return sealed == datagram[4:HEADER] and (signed or not signatures)
-    echoes = any(kind == 33 for kind, _ in found)
-    unsigned_is_fine = code == ACCESS and router.message_authenticator == "if-present" and not echoes
-    return signed or (unsigned_is_fine and not signatures)
-
-
-def masked(octets: bytes, previous: bytes, secret: bytes) -> bytes:
-    mask = hashlib.md5(secret + previous).digest()  # noqa: S324 - RADIUS
-    return bytes(left ^ right for left, right in zip(octets, mask, strict=True))
-
-
-def hidden(password: bytes, authenticator: bytes, secret: bytes) -> bytes:
-    """A value for User-Password. Source: RFC 2865 section 5.2."""
-    padded, value = password.ljust(-(-len(password) // DIGEST) * DIGEST or DIGEST, b"\0"), b""
-    for at in range(0, len(padded), DIGEST):
-        value += masked(padded[at : at + DIGEST], value[-DIGEST:] or authenticator, secret)
-    return value
-
-
-def chap_answer(identifier: int, challenge: bytes) -> bytes:
-    """A value for CHAP-Password that proves the grant's password."""
-    answered = hashlib.md5(bytes((identifier,)) + PASSWORD.encode() + challenge).digest()  # noqa: S324 - CHAP
-    return bytes((identifier,)) + answered
-
-
-def proves_password(datagram: bytes, secret: bytes) -> bool:
-    """Whether it names the grant's user once, and shows the grant's password in one way."""
-    found, authenticator = attributes(datagram) or [], datagram[4:HEADER]
-    if [value for kind, value in found if kind == 1] != [USERNAME.encode()]:
-        return False
-    proofs = [(kind, value) for kind, value in found if kind in {2, 3}]
-    challenge = next((value for kind, value in found if kind == 60), b"") or authenticator
-    octets = [value for _, value in proofs]
-    if [kind for kind, _ in proofs] == [2]:
-        return octets[0].rstrip(b"\0") != b"" and _unmasked(octets[0], authenticator, secret) == PASSWORD.encode()
-    return [kind for kind, _ in proofs] == [3] and octets == [chap_answer(octets[0][0], challenge)]
-
-
-def _unmasked(value: bytes, authenticator: bytes, secret: bytes) -> bytes:
-    clear, previous = b"", authenticator
-    for at in range(0, len(value), DIGEST):
-        block = value[at : at + DIGEST]
-        clear += masked(block, previous, secret)
-        previous = block
-    return clear.rstrip(b"\0")
-
-
-# --- the door
 
 
 class HandClock:
@@ -224,19 +104,23 @@ class Wire:
 
 @dataclass
 class WatchedDoor:
-    """A server that knows one grant, and everything it did with the last packet.
+    """A server that knows three grants, and everything it did with the last packet.
 
     Args:
         judged: Logins asked of the last packet.
         reports: Usage recorded of it.
         mishaps: What the event loop was told of.
-        accepts: Accept packets so far, of which a second opinion may be had.
+        accepts: Accept packets of late, of which a second opinion may be had.
+        let_on: How often each grant let somebody on.
+        limited: What accepts say of data.
     """
 
     judged: list[LoginRequest] = field(default_factory=list)
     reports: list[UsageReport] = field(default_factory=list)
     mishaps: list[object] = field(default_factory=list)
     accepts: deque[tuple[Offer, bytes]] = field(default_factory=lambda: deque(maxlen=50))
+    let_on: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(GRANTS, 0)))
+    limited: list[Attribute] = field(default_factory=lambda: LIMITED)
     clock: HandClock = field(default_factory=HandClock)
     # Replies of late, and when they were made: a repeat gets the same one and has no effect.
     replies: dict[tuple[UdpAddress, bytes], tuple[float, bytes]] = field(default_factory=dict)
@@ -260,10 +144,22 @@ class WatchedDoor:
         self.running.cancel()
         await asyncio.gather(self.running, return_exceptions=True)
 
-    def authorize(self, request: LoginRequest) -> LoginAnswer:
+    def authorize(self, request: LoginRequest) -> LoginAnswer | Awaitable[LoginAnswer]:
         self.judged.append(request)
-        known = request.username == USERNAME and request.credential.matches(PASSWORD)
-        return GRANTED if known else LoginRejected(REFUSAL)
+        if request.username == USERNAME and request.credential.matches(PASSWORD):
+            return GRANTED
+        if request.username == RECEIPT and request.credential.matches(RECEIPT):
+            return GRANTED._replace(grant_id=GRANT_OF_RECEIPT)
+        if self.is_its_own_name(request) and str(request.mac) == DEVICE:
+            return GRANTED._replace(grant_id=GRANT_OF_DEVICE)
+        return LoginRejected(REFUSAL)
+
+    def is_its_own_name(self, request: LoginRequest) -> bool:
+        """Whether a device names itself by its address."""
+        try:
+            return MacAddress.parse(request.username) == request.mac
+        except InvalidError:
+            return False
 
     async def account(self, report: UsageReport) -> None:
         self.reports.append(report)
@@ -274,12 +170,11 @@ class WatchedDoor:
         Raises:
             BrokenPromiseError: One was broken.
         """
-        counters, wire = _counted(self.server.counters), self.wires[offer.door]
+        counters, wire, kept = _counted(self.server.counters), self.wires[offer.door], self.kept()
         wire.waiting.append((offer.datagram, offer.source))
         wire.wake()
         if _counted(self.server.counters) == counters:
-            for _ in range(8):
-                await asyncio.sleep(0)
+            await self._answered()
         counted = sum(_counted(self.server.counters)) - sum(counters)
         sent, silent = wire.sent, not any(other.sent for other in self.wires.values() if other is not wire)
         reply = sent[0][0] if sent else None
@@ -290,11 +185,30 @@ class WatchedDoor:
             promise(len(self.judged) + len(self.reports) <= 1, "more than one effect")
             if reply is not None or self.judged or self.reports:
                 self._check_effects(offer, sent)
+            else:
+                left = any(now > before for now, before in zip(self.kept(), kept, strict=True))
+                promise(not left, "a packet that was not heard left its mark")
             promise(offer.due in {None, None if reply is None else reply[0]}, f"no reply of code {offer.due}")
         finally:
             for one in (self.judged, self.reports, wire.sent):
                 one.clear()
         return reply
+
+    async def _answered(self) -> None:
+        """Wait for what is answered in the background."""
+        for _ in range(8):
+            await asyncio.sleep(0)
+        under_way = [answering for door in self.server._doors for answering in door.under_way]
+        if under_way:
+            await asyncio.wait(under_way)
+        for _ in range(2):
+            await asyncio.sleep(0)
+
+    def kept(self) -> tuple[int, ...]:
+        """How much the server holds of what it heard."""
+        duplicates, doors = self.server._duplicates, self.server._doors
+        under_way = sum(len(door.under_way) + len(door.replies) for door in doors)
+        return len(duplicates._replies), len(duplicates._pending), under_way, len(self.server._peers)
 
     def _check_effects(self, offer: Offer, sent: list[tuple[bytes, UdpAddress]]) -> None:
         datagram, source, router = offer.datagram, offer.source, ROUTERS.get(offer.source.host)
@@ -321,8 +235,19 @@ class WatchedDoor:
         self._remember(key, reply)
         check_reply(reply, offer.datagram, router)
         if offer.datagram[0] == ACCESS and reply[0] == 2:
-            promise(self.judged and proves_password(offer.datagram, router.secret), "let on without a grant")
-            self.accepts.append((offer, reply))
+            self._check_accept(offer, reply, router)
+
+    def _check_accept(self, offer: Offer, reply: bytes, router: RadiusClient) -> None:
+        grant_id = entitled_to(offer.datagram, router.secret)
+        promise(self.judged and grant_id is not None, "let on without a grant")
+        assert grant_id is not None
+        said = sorted(one for one in attributes(reply) or [] if one[0] not in {33, 80})
+        promise(
+            said == accept_due(offer.datagram, router, grant_id, self.limited),
+            f"an accept of {grant_id} that says {said}",
+        )
+        self.let_on[grant_id] += 1
+        self.accepts.append((offer, reply))
 
     def _remember(self, key: tuple[UdpAddress, bytes], reply: bytes) -> None:
         now = self.clock.seconds
@@ -373,7 +298,7 @@ def check_reply(reply: bytes, datagram: bytes, router: RadiusClient) -> None:
     asked = [one for one in attributes(datagram) or [] if one[0] == 33]
     promise([one for one in found if one[0] == 33] == asked, "Proxy-State did not come back")
     said = {kind for kind, _ in found} - {33, 80}
-    if datagram[0] == ACCESS:
-        promise(said == ({27, 26, 62, 85, 25} if reply[0] == 2 else {18}), f"a reply that says {said}")
-    else:
+    if reply[0] == 3:
+        promise(said == {18} and dict(found)[18].decode(), f"a reject that says {said}")
+    elif datagram[0] != ACCESS:
         promise(said == set(), f"a reply that says {said}")

@@ -14,38 +14,45 @@ import importlib
 import sys
 from typing import Any
 
+from easyisp_edge.machine import UdpAddress
+
 # A broken promise planted on purpose, to prove that the search finds one.
 PLANTED = "--planted"
 
 ACCOUNTING_DOOR, LENIENT_ROUTER, UNKNOWN_ROUTER, SEALED, RIGHT_PASSWORD = 1, 2, 4, 8, 16
+_ALL_WAYS = 31
+_CHANGES_OF_PACKET_TO_ONE_OF_HOW = 8
 _ACCESS_ACCEPT = 2
 _SECONDS_BETWEEN_PACKETS = 0.01
 
 
 def load(atheris: Any) -> Any:
-    """The watched door, with the modules under test instrumented so that the search sees what of them runs."""
+    """The watched door and what judges it; the modules under test are instrumented, so that what of them runs shows."""
     with atheris.instrument_imports(include=["easyisp_edge.adapters.radius"]):
-        return importlib.import_module("tests.fuzz.radius_door")
+        door = importlib.import_module("tests.fuzz.radius_door")
+        return door, importlib.import_module("tests.fuzz.radius_judgement")
 
 
-def offered(radius_door: Any, octets: bytes) -> Any:
+def offered(judgement: Any, octets: bytes) -> Any:
     """What an input means."""
     how, datagram = octets[0], octets[1:]
-    router = radius_door.LENIENT if how & LENIENT_ROUTER else radius_door.STRICT
-    host = radius_door.STRANGER if how & UNKNOWN_ROUTER else router.address
-    if how & SEALED and len(datagram) >= radius_door.HEADER:
-        datagram = mended(radius_door, datagram, router.secret, right_password=bool(how & RIGHT_PASSWORD))
+    router = judgement.LENIENT if how & LENIENT_ROUTER else judgement.STRICT
+    host = judgement.STRANGER if how & UNKNOWN_ROUTER else router.address
+    if how & SEALED and len(datagram) >= judgement.HEADER:
+        datagram = mended(judgement, datagram, router.secret, right_password=bool(how & RIGHT_PASSWORD))
     door = "acct" if how & ACCOUNTING_DOOR else "auth"
-    return radius_door.Offer(door, datagram, radius_door.UdpAddress(host, 40000))
+    return judgement.Offer(door, datagram, UdpAddress(host, 40000))
 
 
-def mended(radius_door: Any, datagram: bytes, secret: bytes, *, right_password: bool) -> bytes:
+def mended(judgement: Any, datagram: bytes, secret: bytes, *, right_password: bool) -> bytes:
     """The packet with everything put right that takes the secret, and without a tail that is no attribute."""
-    found, authenticator = whole_attributes(datagram[radius_door.HEADER :]), datagram[4 : radius_door.HEADER]
+    found, authenticator = whole_attributes(datagram[judgement.HEADER :]), datagram[4 : judgement.HEADER]
     if right_password:
-        value = radius_door.hidden(radius_door.PASSWORD.encode(), authenticator, secret)
+        by_receipt = (1, judgement.RECEIPT.encode()) in found
+        password = judgement.RECEIPT if by_receipt else judgement.PASSWORD
+        value = judgement.hidden(password.encode(), authenticator, secret)
         found = [(kind, value if kind == 2 else said) for kind, said in found]
-    sealed: bytes = radius_door.sealed(datagram[0], datagram[1], found, secret, authenticator)
+    sealed: bytes = judgement.sealed(datagram[0], datagram[1], found, secret, authenticator)
     return sealed
 
 
@@ -61,7 +68,7 @@ def whole_attributes(octets: bytes) -> list[tuple[int, bytes]]:
 def main(arguments: list[str]) -> None:
     """Search until the runs are over; does not return."""
     atheris: Any = importlib.import_module("atheris")
-    radius_door = load(atheris)
+    radius_door, judgement = load(atheris)
     loop, door = asyncio.new_event_loop(), radius_door.WatchedDoor()
     loop.run_until_complete(door.open())
     planted = PLANTED in arguments
@@ -69,13 +76,20 @@ def main(arguments: list[str]) -> None:
     def one_packet(octets: bytes) -> None:
         if not octets:
             return
-        offer = offered(radius_door, octets)
+        offer = offered(judgement, octets)
         door.clock.seconds += _SECONDS_BETWEEN_PACKETS
         reply = loop.run_until_complete(door.offer(offer))
-        let_on = reply is not None and (offer.datagram[0], reply[0]) == (radius_door.ACCESS, _ACCESS_ACCEPT)
+        let_on = reply is not None and (offer.datagram[0], reply[0]) == (judgement.ACCESS, _ACCESS_ACCEPT)
         radius_door.promise(not (planted and let_on), "the planted fault")
 
-    atheris.Setup([sys.argv[0], *(argument for argument in arguments if argument != PLANTED)], one_packet)
+    def changed(octets: bytes, octets_max: int, chance: int) -> bytes:
+        # Alone it would hardly come upon the octet that says how: one among hundreds.
+        if octets and chance % _CHANGES_OF_PACKET_TO_ONE_OF_HOW == 0:
+            return bytes((chance >> 8 & _ALL_WAYS,)) + octets[1:]
+        return bytes(atheris.Mutate(octets, octets_max))
+
+    flags = [argument for argument in arguments if argument != PLANTED]
+    atheris.Setup([sys.argv[0], *flags], one_packet, custom_mutator=changed)
     atheris.Fuzz()
 
 

@@ -7,12 +7,15 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from easyisp_edge.machine import UdpAddress
-from tests.fuzz.radius_door import (
+from tests.fuzz.radius_judgement import (
     ACCESS,
     ACCOUNTING,
+    DEVICE,
+    GRANTS,
     LENIENT,
     NO_DIGEST,
     PASSWORD,
+    RECEIPT,
     ROUTERS,
     STATUS,
     STRANGER,
@@ -66,35 +69,62 @@ class Traffic:
     def router(self) -> RadiusClient:
         return self.chance.choice((STRICT, LENIENT))
 
-    def place(self, found: list[Attribute]) -> list[Attribute]:
-        """What every packet of a hotspot says of the device's place, around other attributes."""
+    def place(self, found: list[Attribute], station: bytes | None = None) -> list[Attribute]:
+        """What every packet of a hotspot says of the device and its place, around other attributes."""
         return [
-            (61, integer(19)), (31, b"BC:24:11:EB:%02X:%02X" % tuple(self.chance.randbytes(2))), (30, b"hs-vlan888"),
+            (61, integer(19)), (31, station or self.some_device()), (30, b"hs-vlan888"),
             (87, b"vlan888"), *found, (8, b"\x0a\x05\x58" + self.chance.randbytes(1)), (32, b"MikroTik"),
             (4, b"\x0a\x05\x32\x01"),
         ]  # fmt: skip
 
+    def some_device(self) -> bytes:
+        return b"BC:24:11:EA:%02X:%02X" % tuple(self.chance.randbytes(2))
+
     def login(self, router: RadiusClient, *, right: bool, authenticator: bytes) -> list[Attribute]:
-        """The attributes of an Access-Request, by PAP or CHAP."""
-        password = PASSWORD.encode() if right else self.chance.randbytes(self.chance.randrange(1, 40))
-        if self.chance.random() < 0.5:
-            proof = [(2, hidden(password, authenticator, router.secret))]
+        """The attributes of an Access-Request: by user name and password, by a receipt, or by the device's address."""
+        which = self.chance.random()
+        if which < 0.25:
+            name, station, proof = self.by_address(router, right=right, authenticator=authenticator)
         else:
-            challenge = self.chance.randbytes(16)
-            answered = chap_answer(7, challenge if right else b"another")
-            proof = [(60, challenge), (3, answered)]
-        named = [(1, USERNAME.encode()), (5, integer(0x80100014)), (44, b"80100014")]
-        ending = [(6, integer(1)), (26, integer(14122) + b"\x03\x1chttp://10.5.88.1/logout..")]
-        found = self.place(named + proof + ending)
+            name, password = (RECEIPT, RECEIPT) if which < 0.5 else (USERNAME, PASSWORD)
+            station, proof = None, self.proof(router, password, right=right, authenticator=authenticator)
+        named = [(1, name.encode()), (5, integer(0x80100014)), (44, b"80100014")]
+        framed = [(6, integer(2)), (7, integer(1))] if self.chance.random() < 0.2 else [(6, integer(1))]
+        ending = [*framed, (26, integer(14122) + b"\x03\x1chttp://10.5.88.1/logout..")]
+        found = self.place(named + proof + ending, station)
         old = router is LENIENT and self.chance.random() < 0.5
         return found if old else [*found, SIGNATURE]
+
+    def proof(self, router: RadiusClient, password: str, *, right: bool, authenticator: bytes) -> list[Attribute]:
+        """That password by PAP or CHAP; or else a wrong one, an empty one or none."""
+        which = self.chance.random()
+        if not right and which < 0.3:
+            return [] if which < 0.1 else [(2, b"" if which < 0.2 else hidden(b"", authenticator, router.secret))]
+        if which < 0.6:
+            octets = password.encode() if right else self.chance.randbytes(self.chance.randrange(1, 40))
+            return [(2, hidden(octets, authenticator, router.secret))]
+        challenge = self.chance.randbytes(16)
+        return [(60, challenge), (3, chap_answer(7, challenge if right else b"another", password))]
+
+    def by_address(
+        self, router: RadiusClient, *, right: bool, authenticator: bytes
+    ) -> tuple[str, bytes, list[Attribute]]:
+        """User name, device and proof: the device that bought; or else one that did not, or goes by that one's name."""
+        station = DEVICE.encode() if right else self.some_device()
+        name = DEVICE if right or self.chance.random() < 0.5 else station.decode()
+        name = name.replace(":", self.chance.choice((":", "-", "")))
+        passwords = (b"", DEVICE.encode(), b"of the router", None)
+        password = self.chance.choice(passwords)
+        proof = [] if password is None else [(2, hidden(password, authenticator, router.secret))]
+        return self.chance.choice((name, name.lower())), station, proof
 
     def report(self) -> list[Attribute]:
         """The attributes of an Accounting-Request."""
         status = self.chance.choice((1, 2, 3, 3, 3, 7, 8))
         usage = [(kind, self.chance.randbytes(4)) for kind in (42, 43, 47, 48, 46)]
         usage += [(kind, integer(self.chance.randrange(4))) for kind in (52, 53)]
-        named = [(1, USERNAME.encode()), (44, b"801%05x" % self.chance.randrange(2**20)), (25, b"edge:grant-1")]
+        name, mark = self.chance.choice((USERNAME, RECEIPT, DEVICE)), b"edge:" + self.chance.choice(GRANTS).encode()
+        named = [(1, name.encode()), (44, b"801%05x" % self.chance.randrange(2**20)), (25, mark)]
         cause = [(49, integer(self.chance.randrange(20)))] if status == 2 else []
         return [(40, integer(status)), *cause, *self.place([*named, *usage, (55, integer(1)), (41, integer(0))])]
 
@@ -268,8 +298,9 @@ ONES_WE_READ = (1, 2, 3, 4, 6, 7, 8, 24, 25, 26, 31, 33, 40, 42, 43, 44, 46, 49,
 NONSENSE = (
     b"", b"\0", b"\xff" * 4, b"\0" * 4, b"\x80\0\0\0", b"\0\0\0\x02", b"\0\0\0\x07", b"\0\0\0\x08", b"\0" * 16,
     b"\xff\xfe", b"\xed\xa0\x80", b"edge:", b"edge:\xff\xff", b"edge:grant-1", b"'; DROP TABLE grants; --", b"%n%s%x",
-    b"BC:24:11:EB:56:4D", b"bc-24-11", b"00000000000000000", b"x" * 253, b"\xc3\xa9" * 126, b"QWE7XK2M\0", b"qwe7xk2m",
-    b"\r\n\x1b[2J", b"\xf0\x9f\x92\xb8", b"\x00\x00\x3a\x8c\x08\xff", "\u202e\u0663".encode(),
+    b"BC:24:11:EB:56:4D", b"bc-24-11", b"00000000000000000", b"x" * 253, b"\xc3\xa9" * 126, b"USER000001\0",
+    b"user000001", RECEIPT.encode(), b"\r\n\x1b[2J", b"\xf0\x9f\x92\xb8", b"\x00\x00\x3a\x8c\x08\xff",
+    "\u202e\u0663".encode(),
 )  # fmt: skip
 
 KINDS: dict[str, tuple[Callable[[Traffic], Offer], int]] = {

@@ -10,7 +10,9 @@ import pytest
 
 from easyisp_edge import system
 from easyisp_edge.errors import EdgeError
-from easyisp_edge.system import BOOT_ID_VARIABLE, SocketUdpEndpoint, SystemTime
+from easyisp_edge.machine import UdpAddress
+from easyisp_edge.system import BOOT_ID_VARIABLE, AskingUdpEndpoint, SocketUdpEndpoint, SystemTime
+from tests.fakes.clocks import until
 
 HOST = "127.0.0.1"
 
@@ -58,3 +60,66 @@ def test_a_larger_buffer_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, given // 16)
         SocketUdpEndpoint(bound)
         assert bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > given // 8
+
+
+@pytest.mark.parametrize("source", ["127.0.0.2", "0.0.0.0"])
+async def test_who_asks_sends_from_its_address_and_binds_nothing(source: str) -> None:
+    """Each datagram comes from the address it was given; the port is there with the first; answers are heard."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
+        router.bind((HOST, 0))
+        asking = AskingUdpEndpoint(source)
+        heard: list[tuple[bytes, UdpAddress] | None] = []
+        asking.on_readable(lambda: heard.append(asking.receive()))
+        assert asking.address.port == 0
+        try:
+            for _ in range(2):
+                asking.send(b"question", UdpAddress(*router.getsockname()))
+            asked = [router.recvfrom(100) for _ in range(2)]
+            place = ("127.0.0.2" if source == "127.0.0.2" else HOST, asking.address.port)
+            assert asked == [(b"question", place)] * 2
+            router.sendto(b"answer", place)
+            await until(lambda: heard)
+            assert heard == [(b"answer", UdpAddress(*router.getsockname()))]
+        finally:
+            asking.close()
+
+
+def test_who_asks_never_calls_bind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit that lets its service bind nothing does not stop it."""
+    calls: list[object] = []
+
+    class Unbindable(socket.socket):
+        def bind(self, address: object, /) -> None:
+            calls.append(address)
+            raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("socket.socket", Unbindable)
+    asking = AskingUdpEndpoint(HOST)
+    asking.send(b"question", UdpAddress(HOST, 9))
+    assert asking.address.port != 0
+    asking.close()
+    assert calls == []
+
+
+def test_who_asks_by_ipv6_sends_from_its_address() -> None:
+    """The other family says it in its own way."""
+    if not socket.has_ipv6:
+        pytest.skip("there is no IPv6 here")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as router:
+        try:
+            router.bind(("::1", 0))
+        except OSError:
+            pytest.skip("there is no IPv6 loopback here")
+        asking = AskingUdpEndpoint("::1")
+        asking.send(b"question", UdpAddress(*router.getsockname()[:2]))
+        assert router.recvfrom(100)[1][:2] == ("::1", asking.address.port)
+        asking.close()
+
+
+def test_an_address_that_is_not_here_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing goes out, nothing is raised, and the log says why, not at each try."""
+    asking = AskingUdpEndpoint("203.0.113.9")
+    for _ in range(3):
+        asking.send(b"question", UdpAddress(HOST, 9))
+    asking.close()
+    assert caplog.text.count("nothing can be sent from 203.0.113.9 to 127.0.0.1") == 1

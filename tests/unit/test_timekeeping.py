@@ -228,3 +228,50 @@ def test_a_liar_of_less_than_a_minute_never_costs_more_than_ten_minutes(jumps: l
         assert clock.now() - before <= timedelta(minutes=10, seconds=stands)
         time.set_wall(right)
         clock.look()
+
+
+def test_time_that_nobody_set_goes_on_without_a_step() -> None:
+    """Instants from before and after can be compared, also where the clock was corrected by a little."""
+    time = ManualTime()
+    clock = BoxClock(time, MARK)
+    since = clock.set_at
+    time.advance(3600)
+    time.set_wall(clock.now() + timedelta(seconds=4))
+    clock.look()
+    assert clock.now() == time.wall()
+    assert clock.set_at == since <= START
+
+
+@pytest.mark.parametrize("step", [6, 599, 3 * 365 * 86400])
+def test_a_step_of_the_clock_is_noted(step: int) -> None:
+    """From then on time goes on without one."""
+    time = ManualTime(synchronised=False)
+    clock = BoxClock(time, None)
+    clock.state = ClockState.UNSET
+    time.trusted = True
+    time.set_wall(START + timedelta(seconds=step))
+    clock.look()
+    assert clock.set_at == clock.now() == time.wall()
+    time.advance(10)
+    clock.look()
+    assert clock.set_at == START + timedelta(seconds=step)
+
+
+@pytest.mark.parametrize(("ahead", "noted"), [(0, False), (4, False), (6, True), (10**8, True)])
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_a_step_while_the_daemon_was_down_is_noted(ahead: int, *, synchronised: bool, noted: bool) -> None:
+    """Within one boot the time since it tells what the clock should say."""
+    wall = START + timedelta(seconds=90 + ahead)
+    time = ManualTime(wall, boot_id="boot-0", since_boot=5090.0, synchronised=synchronised)
+    clock = BoxClock(time, MARK)
+    assert clock.now() == wall
+    assert (clock.set_at == wall) is noted
+    assert noted or clock.set_at < MARK.at
+
+
+@pytest.mark.parametrize("wall", [EPOCH, START + timedelta(seconds=60), START + timedelta(days=300)])
+@pytest.mark.parametrize("synchronised", [True, False])
+def test_over_a_power_cut_a_step_is_taken_for_granted(wall: datetime, *, synchronised: bool) -> None:
+    """How long it was nobody knows, nor how wrong time was before: what was noted then is compared with care."""
+    clock = BoxClock(ManualTime(wall, synchronised=synchronised), MARK)
+    assert clock.set_at == clock.now()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.lab.daraja import Behaviour, DarajaOptions
 from tests.whole.browsing import PAY, BrowsedStage
 from tests.whole.stage import MAC, OTHER_MAC, PHONE
@@ -22,6 +24,14 @@ pytestmark = pytest.mark.real_part("chromium")
 # Without scripts the page loads itself anew every four seconds, and may have to do so twice.
 RELOADED_TWICE_SECONDS = 10
 
+SHUT_PACKAGE = """[[package]]
+id = "later"
+name = "Later"
+price = 10
+duration = "1d"
+hours = "HOURS"
+speed = "5M"
+"""
 ROUTER_WITHOUT_API = """[[router]]
 id = "main"
 address = "127.0.0.1"
@@ -210,6 +220,55 @@ async def test_connect_now_where_the_router_cannot_be_told(
         await customer.at("online")
         assert stage.router.is_online(MAC)
         assert await customer.heading() == "You are online"
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("language", ["en", "sw"])
+async def test_the_other_package_is_started_at_once(
+    tmp_path: Path,
+    scripts: bool,  # noqa: FBT001 - a case
+    language: str,
+) -> None:
+    """Bought while another runs, it comes after that; one tap begins it, and the first is set aside with its time."""
+    async with BrowsedStage(tmp_path) as stage, stage.customer(scripts=scripts, language=language) as customer:
+        for package in ("1h", "1d"):
+            purchase_id = await stage.buy(packageId=package)
+            await stage.pay()
+            await stage.until_status(purchase_id, "completed")
+            await stage.until_online()
+            stage.time.move(60)  # a phone is not prompted twice within a minute
+        first_user = stage.router.active[0].user
+        await customer.open()
+        await customer.at("online")
+        assert "1 day" in await customer.page.locator("section").inner_text()
+        await customer.page.locator("form[action='/switch'] button").click()
+        await customer.at("online")
+        assert await customer.page.locator(".big").inner_text() in {"1 day", "siku 1"}
+        assert "1 hour" in await customer.page.locator("section").inner_text()
+        await stage.until(
+            lambda: [device.user for device in stage.router.active] not in ([], [first_user]),
+            seconds=5,
+            what="the other package in use",
+        )
+
+
+async def test_outside_its_hours_a_package_says_when_it_opens(tmp_path: Path) -> None:
+    """Nobody is left waiting to be connected; at the hour the page goes on by itself, and the device is online."""
+    opens = datetime.now(NAIROBI) + timedelta(hours=3)
+    files = {"packages.toml": SHUT_PACKAGE.replace("HOURS", f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}")}
+    async with BrowsedStage(tmp_path, files=files) as stage, stage.customer() as customer:
+        purchase_id = await stage.buy(packageId="later")
+        await stage.pay()
+        await stage.until_status(purchase_id, "completed")
+        await customer.open()
+        await customer.at("shut")
+        assert (await customer.heading()).startswith("Your package works from ")
+        assert f"{opens:%H:%M}" in await customer.heading()
+        assert not stage.router.is_online(MAC)
+        stage.time.move(3 * 3600)
+        await customer.page.reload()
+        await customer.at("online")
+        assert stage.router.is_online(MAC)
 
 
 class StageWithoutApi(BrowsedStage):

@@ -38,6 +38,15 @@ price = 10
 duration = "30m"
 speed = "512k/1500k"
 [[package]]
+id = "nights"
+name = "Night owl"
+price = 300
+duration = "30d"
+online = "10h"
+hours = "22:00-06:00"
+days = ["fri", "sat"]
+speed = "5M/10M 10M/20M"
+[[package]]
 id = "old"
 name = "No longer sold"
 price = 5
@@ -88,6 +97,8 @@ base_url = "{daraja}"
 """
 ANY_ID = re.compile(r"[0-9a-f]{32}")
 TIME_WITH_ZONE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d)")
+# What a package says that may be used at any hour, and whose time runs by the clock.
+ALWAYS = {"onlineSeconds": None, "hours": None, "days": None}
 HOUR = {
     "id": "hour",
     "name": "One hour",
@@ -97,6 +108,7 @@ HOUR = {
     "durationSeconds": 3600,
     "data": None,
     "devices": 1,
+    **ALWAYS,
 }
 HALF = {
     "id": "half",
@@ -107,6 +119,7 @@ HALF = {
     "durationSeconds": 1800,
     "data": None,
     "devices": 1,
+    **ALWAYS,
 }
 WEEK = {
     "id": "week",
@@ -117,6 +130,20 @@ WEEK = {
     "durationSeconds": 604800,
     "data": "10 GB",
     "devices": 2,
+    **ALWAYS,
+}
+NIGHTS = {
+    "id": "nights",
+    "name": "Night owl",
+    "price": 300,
+    "speed": "10/5 Mbps",
+    "duration": "10 hours online, within 30 days",
+    "durationSeconds": 2592000,
+    "data": None,
+    "devices": 1,
+    "onlineSeconds": 36000,
+    "hours": "22:00-06:00",
+    "days": ["fri", "sat"],
 }
 TENANT = {
     "id": "mtaani",
@@ -143,7 +170,7 @@ REACHABLE = {"ResultCode": 0, "ResultDesc": "Callback URL is reachable"}
 # What a page on a site with one tenant may say of it.
 TENANT_SPELLINGS = ("", "?tenantId=", "?tenantId=mtaani")
 LOOKING: tuple[tuple[str, int, dict[str, Any]], ...] = (
-    *((f"/packages{query}", 200, {"packages": [HALF, HOUR, WEEK]}) for query in TENANT_SPELLINGS),
+    *((f"/packages{query}", 200, {"packages": [HALF, HOUR, WEEK, NIGHTS]}) for query in TENANT_SPELLINGS),
     *((f"/tenant{query}", 200, TENANT) for query in (*TENANT_SPELLINGS, "?nasIp=127.0.0.1", "?nasIp=10.9.9.9")),
     *((f"/mpesa/check{query}", 200, {"configured": True}) for query in TENANT_SPELLINGS),
     *((f"/mpesa/validate{query}", 200, VALID) for query in TENANT_SPELLINGS),
@@ -195,7 +222,7 @@ async def test_packages_are_listed_cheapest_first_and_only_what_is_sold_here(sta
     _, content = await _json(stage, "/packages")
     ids = [package["id"] for package in content["packages"]]
     prices = [package["price"] for package in content["packages"]]
-    assert set(ids) == {"hour", "half", "week"}
+    assert set(ids) == {"hour", "half", "week", "nights"}
     assert prices == sorted(prices)
     assert all(type(price) is int for price in prices)
 

@@ -161,3 +161,51 @@ async def test_a_claim_is_decided_by_hand(tmp_path: Path) -> None:
         said, _ = await command(tmp_path, "claims", "accept", OTHER_RECEIPT, "10")
         assert "The customer has what was asked for" in said
         await stage.until_online()
+
+
+@pytest.mark.parametrize("mode", ["hotspot-user", "radius"])
+async def test_a_grant_is_moved_and_ended_at_once(tmp_path: Path, mode: str) -> None:
+    """Moved, the other device is online and the first is off; ended, nobody is, and no money went anywhere."""
+    async with Stage(tmp_path, mode=mode) as stage:
+        await stage.buy()
+        await stage.pay()
+        await stage.until_online()
+
+        async def is_seen() -> bool:
+            (grant,) = (await answer(tmp_path, "grants", "--phone", PHONE))["grants"]
+            return (grant["mac"], grant["online"], grant["routers"]) == (MAC, True, ["main"])
+
+        await stage.until(is_seen, seconds=10, what="the device in the list")
+        (grant,) = (await answer(tmp_path, "grants"))["grants"]
+        grant_id = grant["id"]
+        await command(tmp_path, "grants", "move", grant_id, OTHER_MAC)
+        await stage.until_online(OTHER_MAC)
+        await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the first device off")
+        said, _ = await command(tmp_path, "grants", "end", grant_id, "--reason", "sold by mistake")
+        assert "No money was touched" in said
+        await stage.until(lambda: not stage.router.is_online(OTHER_MAC), seconds=5, what="the other device off")
+        assert (await answer(tmp_path, "grants"))["grants"] == []
+        assert await stage.count("payments", "disposition = 'grant'") == 1
+
+
+@pytest.mark.parametrize("mode", ["hotspot-user", "radius"])
+async def test_a_grant_is_started_before_another(tmp_path: Path, mode: str) -> None:
+    """The device is online by the one staff name; the other waits with the time it has left."""
+    async with Stage(tmp_path, mode=mode) as stage:
+        for receipt, package in ((RECEIPT, "1h"), (OTHER_RECEIPT, "1d")):
+            price = "10" if package == "1h" else "50"
+            await command(tmp_path, "payments", "enter", receipt, price)
+            more = ("--phone", PHONE, "--package", package, "--mac", MAC)
+            await command(tmp_path, "payments", "assign", receipt, *more)
+        await stage.until_online()
+        (day,) = (await answer(tmp_path, "grants", "--receipt", OTHER_RECEIPT))["grants"]
+        assert day["state"] == "waiting"
+        await command(tmp_path, "grants", "switch", day["id"])
+
+        async def is_used() -> bool:
+            found = (await answer(tmp_path, "grants", "--device", MAC))["grants"]
+            stands = {each["package"]["id"]: (each["state"], each["online"]) for each in found}
+            return stands == {"1h": ("paused", False), "1d": ("running", True)}
+
+        await stage.until(is_used, seconds=10, what="the day in use")
+        assert stage.router.is_online(MAC)

@@ -1,4 +1,4 @@
-"""A grant that is over is put off by RADIUS on a router without API, and where the API is away."""
+"""A device that may not be on any more is put off by RADIUS, with the API and without."""
 
 from __future__ import annotations
 
@@ -77,15 +77,23 @@ async def test_with_the_api_down_the_order_goes_by_radius(tmp_path: Path) -> Non
         await off_by_order(stage, seconds=6)
 
 
-async def test_with_the_api_there_nothing_is_ordered(tmp_path: Path) -> None:
-    """The API is the first way where it is there."""
+async def test_both_ways_at_once_put_off_once(tmp_path: Path) -> None:
+    """By whichever comes first; the other finds the session gone, and its end is in the books once."""
     async with Stage(tmp_path, mode="radius", incoming=True, files={"routers.toml": ROUTERS + INCOMING}) as stage:
         await stage.buy()
         await stage.pay()
         await stage.until_online()
         await grant_over(stage)
-        await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the device off")
-        assert stage.router.incoming.counters.requests == 0
+        await stage.until(lambda: not stage.router.is_online(MAC), seconds=3, what="the device off")
+
+        async def told() -> bool:
+            return await stage.count("sessions", "stopped_at IS NOT NULL AND cause = 'Admin-Reset'") == 1
+
+        await stage.until(told, seconds=5, what="the Stop")
+        await asyncio.sleep(1.2)  # a round of each more
+        assert stage.router.incoming.counters.requests <= 1
+        assert await told()
+        assert await stage.count("sessions", "stopped_at IS NULL") == 0
 
 
 async def test_an_order_that_got_lost_is_given_again(tmp_path: Path) -> None:

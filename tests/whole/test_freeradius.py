@@ -6,83 +6,68 @@ import asyncio
 import random
 import re
 import string
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from easyisp_edge.adapters.freeradius.configuration import REFUSALS
 from easyisp_edge.adapters.freeradius.errors import UnwritableError
 from easyisp_edge.adapters.freeradius.rows import checked
+from easyisp_edge.daemon.parts import portal_folder
 from easyisp_edge.domain.database_address import SqliteAddress
-from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.packages import Service
-from easyisp_edge.domain.values import DataVolume
+from easyisp_edge.domain.values import DataVolume, RateLimit
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services.accounting import AccountingService
-from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.web.texts import Texts
 from tests.fakes.freeradius_stage import (
     ANNEXE,
     COAST,
+    DATABASES,
+    FROM_MAC,
+    FROM_OTHER,
     MAIN,
     OTHER_TENANT,
-    ROUTERS,
+    POOL,
+    REJECTS,
     STRICT,
     FreeradiusStage,
-    books_of_today,
     check_configuration,
     credentials,
+    emptied,
     freeradius,
-    postgresql,
+    freeradius_on,
+    seconds_of,
+    session,
     stage_configuration,
 )
 from tests.unit.adapters.test_freeradius_rows import RUNNING
-from tests.unit.shop import HOUR, MAC, OTHER_MAC, TENANT, Books, add_grant
+from tests.unit.shop import TENANT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from easyisp_edge.adapters.freeradius.database import FreeradiusDatabase
-    from easyisp_edge.domain.grants import Admission, Grant
     from easyisp_edge.domain.login_database import WantedLogin
 
 pytestmark = [pytest.mark.real_part("FreeRADIUS"), pytest.mark.timeout(120)]
 
-DATABASES = ("sqlite", "postgresql")
-SIGNED = "Message-Authenticator"
-_MONEY = Stream.MONEY
-FROM_MAC, FROM_OTHER = f'Calling-Station-Id = "{MAC}"', f'Calling-Station-Id = "{OTHER_MAC}"'
+SIGNED, SAID = "Message-Authenticator", "Reply-Message"
 
 
 @pytest.fixture(scope="module", params=DATABASES)
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreeradiusStage]:
     """A running server for each kind of database; every test brings users of its own."""
-    folder: Path = tmp_path_factory.mktemp("freeradius")
-    folder.parent.chmod(0o755)
-    folder.parent.parent.chmod(0o755)
-    folder.chmod(0o755)
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            address: Any = SqliteAddress(folder / "radius.sqlite")
-        else:
-            (folder / "server").mkdir()
-            address = stack.enter_context(postgresql(folder / "server"))
-        yield stack.enter_context(freeradius(folder, address))
+    with freeradius_on(request.param, tmp_path_factory.mktemp("freeradius")) as stage:
+        yield stage
 
 
 @pytest.fixture
 async def database(stage: FreeradiusStage) -> AsyncIterator[FreeradiusDatabase]:
     """The server's database, with no user of ours and no session in it."""
-    stage_tables = ("radcheck", "radreply", "radusergroup", "radgroupreply", "radacct")
-    for table in stage_tables:
-        await asyncio.to_thread(stage.sql, f"DELETE FROM {table}")  # noqa: S608 - a test's own words
-    database = stage.open()
-    yield database
-    await database.close()
+    async with emptied(stage) as database:
+        yield database
 
 
 def a_login(number: int, **changes: Any) -> WantedLogin:
@@ -96,30 +81,13 @@ def a_login(number: int, **changes: Any) -> WantedLogin:
     return login._replace(**changes)
 
 
+def said(refusal: str) -> str:
+    """What the stage's server tells a customer, as it arrives."""
+    return REJECTS[refusal].replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+
+
 async def write(database: FreeradiusDatabase, *logins: WantedLogin) -> None:
     await database.keep({login.username: login for login in logins}, whole=True)
-
-
-def session(username: str, status: str, *more: str, number: int = 1, mac: str = FROM_MAC) -> str:
-    """An accounting packet as a hotspot sends it; its clock has not been set."""
-    return ", ".join(
-        [
-            f"Acct-Status-Type = {status}",
-            f'User-Name = "{username}"',
-            f"Acct-Session-Id = 8010000{number}",
-            "NAS-Port = 2148532244",
-            "NAS-Port-Id = vlan888-hotspot",
-            "NAS-IP-Address = 10.99.99.99",
-            'Event-Timestamp = "Jan  1 1970 00:01:00 UTC"',
-            "Framed-IP-Address = 10.5.50.9",
-            mac,
-            *more,
-        ]
-    )
-
-
-def seconds_of(answer: Any) -> int:
-    return int(answer.attributes["Session-Timeout"])
 
 
 @pytest.mark.parametrize("version", ["3.2.1", "3.2.9"])
@@ -173,8 +141,53 @@ async def test_all_else_is_rejected(stage: FreeradiusStage, database: Freeradius
         ", ".join([*credentials("NOBODY", "PASSWORD000001"), FROM_MAC]),
     )
     assert [answer.code for answer in answers] == ["Access-Reject"] * 6
-    assert {name for answer in answers for name in answer.attributes} == {SIGNED}
+    assert {name for answer in answers for name in answer.attributes} == {SIGNED, SAID}
+    assert [answer.attributes[SAID] for answer in answers] == [
+        said(refusal)
+        for refusal in ("wrong_password", "other_device", "other_place", "other_place", "time_up", "unknown_user")
+    ]
     assert (await stage.ask(f"{third}, Framed-Protocol = PPP"))[0].accepted
+
+
+@pytest.mark.parametrize(
+    "username",
+    ["NO'BODY", "' OR 1=1 --", "%{sql:SELECT value FROM radcheck}", "`id`", "USER000001' --", "a\\\\", "ñ", "$1 ${x}"],
+)
+async def test_whatever_name_is_asked_for_means_nothing(
+    stage: FreeradiusStage, database: FreeradiusDatabase, username: str
+) -> None:
+    """It is nobody's, and is told so: neither the database nor the server reads it as more than a name."""
+    await write(database, a_login(1))
+    station = "Calling-Station-Id = \"' OR '1'='1\""
+    for more in (FROM_MAC, station):
+        answer = (await stage.ask(f'User-Name = "{username}", User-Password = "x", {more}'))[0]
+        assert (answer.code, answer.attributes[SAID]) == ("Access-Reject", said("unknown_user"))
+
+
+async def test_a_device_address_means_nothing_but_itself(stage: FreeradiusStage, database: FreeradiusDatabase) -> None:
+    """In the query that finds out why somebody is not let on."""
+    await write(database, a_login(1))
+    station = "Calling-Station-Id = \"AA:BB:CC:00:00:01' OR '1'='1\""
+    answer = await stage.login("USER000001", "PASSWORD000001", station)
+    assert (answer.code, answer.attributes[SAID]) == ("Access-Reject", said("other_device"))
+
+
+@pytest.mark.parametrize("stage", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("language", ["en", "sw"])
+async def test_customers_read_the_portals_words(
+    stage: FreeradiusStage, database: FreeradiusDatabase, tmp_path: Path, language: str
+) -> None:
+    """In the language of the site, to the letter."""
+    texts = Texts.load(portal_folder() / "translations")
+    messages = {refusal: texts.get(language, f"rejects.{refusal}") for refusal in REFUSALS}
+    await write(database, a_login(1))
+    with freeradius(tmp_path, stage.address, messages=messages) as spoken:
+        for password, more, refusal in (
+            ("WRONG", FROM_MAC, "wrong_password"),
+            ("PASSWORD000001", FROM_OTHER, "other_device"),
+        ):
+            answer = await spoken.login("USER000001", password, more)
+            assert answer.attributes[SAID] == messages[refusal]
 
 
 async def test_who_is_taken_away_is_let_on_no_more(stage: FreeradiusStage, database: FreeradiusDatabase) -> None:
@@ -199,7 +212,44 @@ async def test_online_time_is_counted(stage: FreeradiusStage, database: Freeradi
     await stage.report(session("USER000001", "Stop", "Acct-Session-Time = 2000", number=2))
     answer = await stage.login("USER000001", "PASSWORD000001", FROM_MAC)
     assert answer.code == "Access-Reject"
-    assert "maximum" in answer.attributes["Reply-Message"]
+    assert answer.attributes[SAID] == said("time_up")
+
+
+async def test_data_is_counted(stage: FreeradiusStage, database: FreeradiusDatabase) -> None:
+    """Over all sessions, beyond 32 bits; when all is used the customer is told, even before this box knows."""
+    limit = DataVolume(6 * 2**30)
+    await write(database, a_login(1, data_limit=limit, data_left=limit))
+    used = ["Acct-Session-Time = 10", "Acct-Input-Gigawords = 1", "Acct-Output-Octets = 1073741824"]
+    await stage.report(session("USER000001", "Stop", *used))
+    assert (await stage.login("USER000001", "PASSWORD000001", FROM_MAC)).accepted
+    short = ["Acct-Session-Time = 10", "Acct-Input-Octets = 1073741823"]
+    await stage.report(session("USER000001", "Interim-Update", *short, number=2))
+    assert (await stage.login("USER000001", "PASSWORD000001", FROM_MAC)).accepted
+    await stage.report(session("USER000001", "Stop", *short, "Acct-Output-Octets = 1", number=2))
+    answer = await stage.login("USER000001", "PASSWORD000001", FROM_MAC)
+    assert (answer.code, answer.attributes[SAID]) == ("Access-Reject", said("data_up"))
+
+
+async def test_a_burst_is_told_whole(stage: FreeradiusStage, database: FreeradiusDatabase) -> None:
+    """With threshold, seconds, priority and least speed, in the router's own grammar, however long."""
+    rates = ["2M/5M 4M/10M 1500k/4M 10/10 8 512k/1M", "111111k/222222k 333333k/444444k 111111k/222222k 100/200 1 1k/2k"]
+    limits = [RateLimit.parse(rate) for rate in rates]
+    await write(database, *(a_login(number, rate_limit=limit) for number, limit in enumerate(limits)))
+    for number, limit in enumerate(limits):
+        answer = await stage.login(f"USER{number:06}", f"PASSWORD{number:06}", FROM_MAC)
+        assert RateLimit.parse(answer.attributes["Mikrotik-Rate-Limit"]) == limit
+
+
+async def test_pppoe_is_told_its_pool(stage: FreeradiusStage, database: FreeradiusDatabase) -> None:
+    """That of the router that asks, where it has one; a hotspot is told nothing of it."""
+    await write(database, a_login(1, service=Service.PPPOE), a_login(2))
+    request = ", ".join([*credentials("USER000001", "PASSWORD000001"), FROM_MAC, "Framed-Protocol = PPP"])
+    pooled, bare = (stage.ask(request, router=router) for router in (ANNEXE, MAIN))
+    told = ("Service-Type", "Framed-Protocol", "Framed-Pool")
+    assert [(await pooled)[0].attributes.get(name) for name in told] == ["Framed-User", "PPP", POOL]
+    assert [(await bare)[0].attributes.get(name) for name in told] == ["Framed-User", "PPP", None]
+    hotspot = await stage.login("USER000002", "PASSWORD000002", FROM_MAC, router=ANNEXE)
+    assert [hotspot.attributes.get(name) for name in told] == [None, None, None]
 
 
 async def test_one_device_too_many_is_refused(stage: FreeradiusStage, database: FreeradiusDatabase) -> None:
@@ -217,7 +267,7 @@ async def test_one_device_too_many_is_refused(stage: FreeradiusStage, database: 
     )
     answers = await stage.ask(f"{one}, {FROM_OTHER}", f"{one}, {FROM_MAC}", f"{two}, {third}", f"{two}, {FROM_OTHER}")
     assert [answer.accepted for answer in answers] == [False, True, False, True]
-    assert "already logged in" in answers[0].attributes["Reply-Message"]
+    assert [answer.attributes.get(SAID) for answer in (answers[0], answers[2])] == [said("devices_full")] * 2
     await stage.report(session("USER000001", "Stop"))
     assert (await stage.ask(f"{one}, {FROM_OTHER}"))[0].accepted
 
@@ -374,128 +424,3 @@ async def test_a_lost_connection_is_made_again(stage: FreeradiusStage, database:
         await write(database, a_login(1), a_login(2))
     await write(database, a_login(1), a_login(2))
     assert (await stage.login("USER000002", "PASSWORD000002", FROM_MAC)).accepted
-
-
-@dataclass
-class Site:
-    """The service over real books, with the server it tells."""
-
-    books: Books
-    stage: FreeradiusStage
-    service: FreeradiusService
-    presence: Presence
-
-    async def add(self, package: Any = HOUR, *, number: int = 1, **changes: Any) -> Grant:
-        return await self.books.store.write(lambda tx: add_grant(tx, package, number=number, **changes))
-
-    async def login(self, grant: Grant, *more: str) -> Any:
-        return await self.stage.login(grant.username, grant.password, *(more or (FROM_MAC,)))
-
-    def now_of(self, grant: Grant) -> Grant:
-        found = self.books.store.read.grants.by_id(grant.grant_id)
-        assert found is not None
-        return found
-
-    def sessions(self) -> list[tuple[Any, ...]]:
-        rows = self.books.store._database.reading.execute(
-            "SELECT username, seconds, octets_in, octets_out, stopped_at IS NOT NULL, cause, grant_id FROM sessions"
-            " ORDER BY session_id"
-        )
-        return rows.fetchall()
-
-
-@pytest.fixture
-async def site(stage: FreeradiusStage, database: FreeradiusDatabase, tmp_path: Path) -> AsyncIterator[Site]:
-    """A box beside the server; its clock stands where the server's is."""
-    async with books_of_today(tmp_path) as books:
-        presence = Presence()
-
-        async def started(admission: Admission, at: datetime) -> None:
-            await books.store.write(lambda tx: tx.grants.update(_running(tx.grants.by_id(admission.grant_id), at)))
-            await books.store.write(lambda tx: tx.events.append(_MONEY, "grant.started", admission.grant_id, {}))
-
-        service = FreeradiusService(
-            database=database,
-            routers=[ServedRouter(name, tenant, ip, 300) for name, (ip, tenant, _) in ROUTERS.items()],
-            store=books.store,
-            clock=books.clock,
-            account=AccountingService(books.store, books.clock, presence).account,
-            started=started,
-            written=lambda: None,
-        )
-        yield Site(books, stage, service, presence)
-
-
-def _running(grant: Grant | None, at: datetime) -> Grant:
-    assert grant is not None
-    return grant.started(at)
-
-
-async def test_a_grant_lives_its_whole_life(site: Site) -> None:
-    """Bought, let on, begun when the device came on, counted, over."""
-    grant = await site.add()
-    await site.service.round()
-    assert seconds_of(await site.login(grant)) == 3600
-    await site.stage.report(session(grant.username, "Start", 'Class = "edge:grant-1"'))
-    await site.service.round()
-    running = site.now_of(grant)
-    assert running.state is GrantState.RUNNING
-    assert running.started_at is not None
-    assert abs((running.started_at - datetime.now(UTC)).total_seconds()) < 30
-    assert site.presence.is_online(grant.username)
-    assert 3500 < seconds_of(await site.login(grant)) <= 3601
-    stop = ["Acct-Session-Time = 50", "Acct-Input-Octets = 5", "Acct-Input-Gigawords = 1", "Acct-Output-Octets = 7"]
-    await site.stage.report(session(grant.username, "Stop", *stop, "Acct-Terminate-Cause = User-Request"))
-    await site.service.round()
-    await site.service.round()
-    assert site.sessions() == [(grant.username, 50, 2**32 + 5, 7, 1, "User-Request", grant.grant_id)]
-    assert not site.presence.is_online(grant.username)
-    await site.books.store.write(lambda tx: tx.grants.update(site.now_of(grant).ended()))
-    await site.books.store.write(lambda tx: tx.events.append(_MONEY, "grant.ended", grant.grant_id, {}))
-    await site.service.round()
-    assert not (await site.login(grant)).accepted
-
-
-async def test_a_waiting_grant_is_bounded_while_nobody_looks(site: Site) -> None:
-    """With the box down for a day it lets nobody on for longer than was paid."""
-    grant = await site.add()
-    await site.service.round()
-    await site.stage.report(session(grant.username, "Stop", "Acct-Session-Time = 3000"))
-    assert seconds_of(await site.login(grant)) == 600
-    await site.stage.report(session(grant.username, "Stop", "Acct-Session-Time = 600", number=2))
-    assert not (await site.login(grant)).accepted
-
-
-async def test_data_used_is_taken_off(site: Site) -> None:
-    """Over all sessions; when all is used nobody is let on by it."""
-    package = replace(HOUR, data_limit=DataVolume(6 * 2**30))
-    grant = await site.add(package)
-    await site.service.round()
-    assert (await site.login(grant)).attributes["Mikrotik-Total-Limit-Gigawords"] == "1"
-    used = ["Acct-Input-Gigawords = 1", "Acct-Output-Octets = 1073741824"]
-    await site.stage.report(session(grant.username, "Interim-Update", "Acct-Session-Time = 10", *used))
-    await site.service.round()
-    attributes = (await site.login(grant)).attributes
-    assert attributes["Mikrotik-Total-Limit"] == str(2**30)
-    assert "Mikrotik-Total-Limit-Gigawords" not in attributes
-    await site.stage.report(
-        session(grant.username, "Stop", "Acct-Session-Time = 20", *used, "Acct-Input-Octets = 1073741824")
-    )
-    await site.service.round()
-    assert not (await site.login(grant)).accepted
-
-
-async def test_a_restart_counts_nothing_twice(site: Site) -> None:
-    """All is read again from the start: what is in the books stays as it is, what is not comes in."""
-    grant = await site.add()
-    stop = ["Acct-Session-Time = 50", "Acct-Output-Octets = 7", "Acct-Terminate-Cause = Idle-Timeout"]
-    await site.stage.report(session(grant.username, "Stop", *stop))
-    await site.service.round()
-    before = site.sessions(), site.books.count("events")
-    site.books.time.advance(3 * 3600)
-    again = replace(site.service, _read=type(site.service._read)())
-    await again.round()
-    assert (site.sessions(), site.books.count("events")) == before
-    await site.stage.report(session(grant.username, "Stop", *stop, number=2))
-    await replace(site.service, _read=type(site.service._read)()).round()
-    assert len(site.sessions()) == 2

@@ -21,17 +21,29 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.database_address import DatabaseAddress
 
 DEBIAN_FOLDER = "/etc/freeradius/easyisp-edge"
-# Debian 12's. From 3.2.5 on replies are signed without being told to.
+# Debian 12's.
 DEBIAN_VERSION = "3.2.1"
-_SIGNS_BY_ITSELF = (3, 2, 5)
+# Why FreeRADIUS may say no; each is said in words of its own.
+REFUSALS = (
+    "unknown_user",
+    "wrong_password",
+    "time_up",
+    "data_up",
+    "devices_full",
+    "other_device",
+    "other_place",
+)
 _SCHEMAS = {"sqlite": "sql/schema-sqlite.sql", "postgresql": "sql/schema-postgresql.sql"}
 # A session not heard of for so many of its reporting intervals is not taken to be on.
 _INTERIMS_MISSED_MAX = 3
 _BUSY_TIMEOUT_MILLISECONDS = 5000
 
 _PLACE = re.compile(r"@([a-z_]+)@")
-# In single quotes all stands for itself but these; the secret in a variable would be expanded even so.
-_SECRET = re.compile(r"[^'\\\x00-\x1f\x7f]+")
+# In single quotes all stands for itself but these; a variable would be expanded even so.
+_QUOTABLE = re.compile(r"[^'\\\x00-\x1f\x7f]+")
+# What is shown to somebody has no business with what FreeRADIUS expands elsewhere, either.
+_EXPANDED = re.compile(r"`|%\{|\$\{")
+_MESSAGE_OCTETS_MAX = 253
 _FOLDER = re.compile(r"/[A-Za-z0-9_./-]*", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
@@ -50,7 +62,8 @@ class FreeradiusServer:
     Args:
         database: Where its users and sessions stand.
         clients: The routers that may ask.
-        version: FreeRADIUS's own, such as 3.2.1.
+        messages: What customers are told, for each of `REFUSALS`.
+        version: FreeRADIUS's own, such as 3.2.1; the files are the same for all that are taken.
         address: What it listens on.
         auth_port: UDP port for logins.
         acct_port: UDP port for accounting.
@@ -62,6 +75,7 @@ class FreeradiusServer:
 
     database: DatabaseAddress
     clients: Sequence[FreeradiusClient]
+    messages: Mapping[str, str]
     version: str = DEBIAN_VERSION
     address: str = "*"
     auth_port: int = 1812
@@ -70,11 +84,6 @@ class FreeradiusServer:
     log_folder: str = "/var/log/freeradius"
     run_folder: str = "/run/freeradius"
     written_to: str = "."
-
-    @property
-    def signs_by_itself(self) -> bool:
-        """Whether this release puts a Message-Authenticator in each reply of its own accord."""
-        return read_version(self.version) >= _SIGNS_BY_ITSELF
 
 
 class _Dialect(NamedTuple):
@@ -113,8 +122,9 @@ def configuration_files(server: FreeradiusServer) -> dict[str, str]:
     """What each file holds, by its path within the folder. Those in `secrets/` hold secrets; all are to be 0640.
 
     Raises:
-        InvalidError: A router's secret or id, the version or a folder cannot be written into it.
+        InvalidError: A router's secret, id or pool, a message, the version or a folder cannot be written into it.
     """
+    read_version(server.version)
     for folder in (server.folder, server.log_folder, server.run_folder):
         if _FOLDER.fullmatch(folder) is None:
             raise InvalidError("freeradius.folder", f"{folder!r:.80} has characters that mean something to FreeRADIUS.")
@@ -123,7 +133,7 @@ def configuration_files(server: FreeradiusServer) -> dict[str, str]:
     names = [name for name in _templates() if name not in _SCHEMAS.values()]
     written = {name: _filled(_templates()[name], values) for name in names}
     written["sql/schema.sql"] = _templates()[_SCHEMAS[dialect.name]]
-    written["clients.conf"] = "".join(_client(client, server) for client in server.clients)
+    written["clients.conf"] = "".join(_client(client) for client in server.clients)
     for client in server.clients:
         written[_secret_file(client.router)] = f"secret = '{_plain_secret(client.router)}'\n"
     return written | _database_files(server.database)
@@ -157,8 +167,7 @@ def _values(server: FreeradiusServer, dialect: _Dialect) -> dict[str, str]:
         "run_folder": server.run_folder,
         "out": server.written_to,
         "version": server.version,
-        "security": "\tlimit_proxy_state = auto\n" if server.signs_by_itself else "",
-        "signed": "" if server.signs_by_itself else _SIGNED,
+        "rejects": "".join(_case(refusal, server.messages[refusal]) for refusal in REFUSALS),
         "dialect": dialect.name,
         "driver": dialect.driver,
         "now": dialect.now,
@@ -171,12 +180,25 @@ def _values(server: FreeradiusServer, dialect: _Dialect) -> dict[str, str]:
     } | _instructions(server)
 
 
-# The place is kept for it here; the value is made when the reply is sent.
-_SIGNED = """\
-		update reply {
-			&Message-Authenticator := 0x00
-		}
+def _case(refusal: str, message: str) -> str:
+    # What marks a letter left out is written as printers do: the other would end the text.
+    text = message.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    if not _is_harmless(text) or len(text.encode()) > _MESSAGE_OCTETS_MAX:
+        raise InvalidError("freeradius.message", f"The text rejects.{refusal} cannot be written for FreeRADIUS.")
+    return _CASE.format(refusal=refusal, text=text)
+
+
+_CASE = """\
+		case "{refusal}" {{
+			update reply {{
+				&Reply-Message := '{text}'
+			}}
+		}}
 """
+
+
+def _is_harmless(text: str) -> bool:
+    return _QUOTABLE.fullmatch(text) is not None and _EXPANDED.search(text) is None and text.isprintable()
 
 
 def _dialect(server: FreeradiusServer) -> _Dialect:
@@ -221,7 +243,7 @@ def _stale_seconds(server: FreeradiusServer) -> int:
     return _INTERIMS_MISSED_MAX * max((client.router.interim_seconds for client in server.clients), default=300)
 
 
-def _client(client: FreeradiusClient, server: FreeradiusServer) -> str:
+def _client(client: FreeradiusClient) -> str:
     router = client.router
     required = router.message_authenticator == "required"
     settings = [
@@ -230,10 +252,19 @@ def _client(client: FreeradiusClient, server: FreeradiusServer) -> str:
         f"tenant = {_plain_id(client.tenant_id)}",
         f"$INCLUDE {_secret_file(router)}",
         f"require_message_authenticator = {'yes' if required else 'no'}",
+        # Releases before 3.2.5 do not know it, and pass it over.
+        f"limit_proxy_state = {'auto' if required else 'yes'}",
+        *_pool(router),
     ]
-    if server.signs_by_itself:
-        settings.append(f"limit_proxy_state = {'auto' if required else 'yes'}")
     return f"client {router.router_id} {{\n" + "".join(f"\t{setting}\n" for setting in settings) + "}\n\n"
+
+
+def _pool(router: RadiusClient) -> list[str]:
+    if router.pppoe_pool is None:
+        return []
+    if not _is_harmless(router.pppoe_pool):
+        raise InvalidError("freeradius.pool", f"The pppoe_pool of router {router.router_id} cannot be written.")
+    return [f"pppoe_pool = '{router.pppoe_pool}'"]
 
 
 def _plain_id(text: str) -> str:
@@ -248,7 +279,7 @@ def _secret_file(router: RadiusClient) -> str:
 
 def _plain_secret(router: RadiusClient) -> str:
     secret = router.secret.decode(errors="replace")
-    if _SECRET.fullmatch(secret) is None or "${" in secret or secret.startswith("0x"):
+    if _QUOTABLE.fullmatch(secret) is None or "${" in secret or secret.startswith("0x"):
         raise InvalidError(
             "freeradius.secret",
             f"The RADIUS secret of router {router.router_id} has characters that mean something to FreeRADIUS;"

@@ -82,9 +82,6 @@ class SqlTables(Protocol):
     async def sessions_after(self, cursor: SessionsCursor, limit: int) -> list[NotedSession]:
         """Sessions that changed after the cursor, in its order."""
 
-    async def octets_used(self) -> dict[str, int]:
-        """Data used by each user of ours, in both directions, over all sessions."""
-
     async def close(self) -> None:
         """Close the database."""
 
@@ -148,14 +145,6 @@ class FreeradiusDatabase:
             UnavailableError: The database cannot be used.
         """
         return await self._tables.sessions_after(cursor, limit)
-
-    async def octets_used(self) -> dict[str, int]:
-        """Data used by each user of ours, over all sessions.
-
-        Raises:
-            UnavailableError: The database cannot be used.
-        """
-        return await self._tables.octets_used()
 
     async def close(self) -> None:
         """Close the database."""

@@ -44,10 +44,6 @@ FROM radacct
 WHERE (acctstoptime IS NULL OR acctstoptime >= $1) AND ({_CHANGED}, radacctid) > ($1, $2)
 ORDER BY {_CHANGED}, radacctid LIMIT $3
 """  # noqa: S608 - constants
-_OCTETS = (
-    "SELECT username, sum(coalesce(acctinputoctets, 0) + coalesce(acctoutputoctets, 0))::bigint FROM radacct"  # noqa: S608
-    f" WHERE username IN {_OURS} GROUP BY username"
-)
 _TAKEN = (
     "SELECT username FROM unnest($1::text[]) AS asked (username) WHERE (username IN (SELECT username FROM radcheck)"  # noqa: S608
     " OR username IN (SELECT username FROM radreply) OR username IN (SELECT username FROM radusergroup))"
@@ -91,11 +87,6 @@ class PostgresqlTables:
         """Sessions that changed after the cursor."""
         rows = await self._run(lambda connection: connection.fetch(_SESSIONS, *cursor, limit))
         return [noted_session(tuple(row)) for row in rows]
-
-    async def octets_used(self) -> dict[str, int]:
-        """Data used by each user of ours."""
-        rows = await self._run(lambda connection: connection.fetch(_OCTETS))
-        return {row[0]: row[1] for row in rows}
 
     async def close(self) -> None:
         """Close the connection, politely where the server still answers."""

@@ -5,6 +5,7 @@ Source: FreeRADIUS 3.2, rlm_sql (operators, and how values are read), rlm_expira
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from functools import lru_cache
@@ -28,6 +29,7 @@ _WORD_MAX = 0xFFFF_FFFF
 _OCTETS_MAX = 0xFFFF_FFFF_FFFF_FFFF
 _VALUE_MAX = 253
 _NAME_MAX = 64
+_SPEED_MAX = 45
 _PLAIN_VALUE = re.compile(r"[ -~]+", re.ASCII)
 _EXPANDED = re.compile(r"[`\\]|%\{|^['\"]|^\s|\s$|^0x", re.ASCII)
 # Other characters in a user name reach the database as =2F and the like, and so never match.
@@ -100,7 +102,11 @@ def group_rows(wanted: WantedLogin) -> GroupRows:
 
 @lru_cache(maxsize=64)
 def _group_rows(rate: str, devices_max: int, interim_seconds: int) -> GroupRows:
-    name = f"{GROUP_MARK}{rate.replace('/', '-')}-x{devices_max}-i{interim_seconds}"
+    speed = rate.replace("/", "-").replace(" ", "_")
+    if len(speed) > _SPEED_MAX:
+        # A burst may take more than a name holds.
+        speed = f"{speed.partition('_')[0]}_{hashlib.sha256(rate.encode()).hexdigest()[:16]}"
+    name = f"{GROUP_MARK}{speed}-x{devices_max}-i{interim_seconds}"
     reply = (
         Row("Mikrotik-Rate-Limit", ":=", rate),
         Row("Port-Limit", ":=", str(devices_max)),
@@ -127,6 +133,8 @@ def _check(wanted: WantedLogin) -> Iterator[Row]:
         yield Row("Expiration", ":=", str(math.ceil(wanted.expires_at.timestamp())))
     if wanted.online_seconds is not None:
         yield Row("Max-All-Session", ":=", str(wanted.online_seconds))
+    if wanted.data_limit is not None:
+        yield Row("Edge-Data-Limit", ":=", str(min(wanted.data_limit.octets, _OCTETS_MAX)))
     yield Row("Simultaneous-Use", ":=", str(wanted.devices_max))
     if wanted.mac is not None and wanted.devices_max == 1:
         yield Row("Calling-Station-Id", "==", wanted.mac.text)

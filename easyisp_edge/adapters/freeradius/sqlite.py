@@ -45,10 +45,6 @@ FROM radacct
 WHERE (acctstoptime IS NULL OR acctstoptime >= :at) AND ({_CHANGED}, radacctid) > (:at, :number)
 ORDER BY {_CHANGED}, radacctid LIMIT :most
 """  # noqa: S608 - constants
-_OCTETS = (
-    "SELECT username, sum(coalesce(acctinputoctets, 0) + coalesce(acctoutputoctets, 0)) FROM radacct"  # noqa: S608
-    f" WHERE username IN {_OURS} GROUP BY username"
-)
 _ANYBODY = (
     f"SELECT EXISTS (SELECT 1 FROM radusergroup WHERE username = :name AND {_MARKED}),"  # noqa: S608 - constants
     " EXISTS (SELECT 1 FROM radcheck WHERE username = :name) OR EXISTS (SELECT 1 FROM radreply WHERE username = :name)"
@@ -110,10 +106,6 @@ class SqliteTables:
         values = {"at": int(cursor.changed_at.timestamp()), "number": cursor.row_id, "most": limit}
         rows = await self._run(lambda connection: connection.execute(_SESSIONS, values).fetchall())
         return [noted_session(row) for row in rows]
-
-    async def octets_used(self) -> dict[str, int]:
-        """Data used by each user of ours."""
-        return dict(await self._run(lambda connection: connection.execute(_OCTETS).fetchall()))
 
     async def close(self) -> None:
         """Finish what runs and close the file."""

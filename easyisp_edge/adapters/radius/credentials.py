@@ -1,4 +1,4 @@
-"""Proofs of a password, as a login brings them: in the clear (PAP) or as the answer to a challenge (CHAP)."""
+"""Proofs of a password, as a login brings them: in the clear (PAP), as the answer to a challenge (CHAP), or none."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _BLOCK_OCTETS = 16
 _HIDDEN_OCTETS_MAX = 128
 _CHAP_OCTETS = 17
+_MS_CHAP_RESPONSES = frozenset((number.MS_CHAP_RESPONSE, number.MS_CHAP2_RESPONSE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,20 @@ class ChapResponse:
         return hmac.compare_digest(self.response, expected)
 
 
-def credential(packet: Packet, secret: SharedSecret) -> PapPassword | ChapResponse:
+@dataclass(frozen=True, slots=True)
+class NoPassword:
+    """No password at all, or an empty one, as a login by the device's address brings it."""
+
+    def matches(self, password: str) -> bool:  # noqa: ARG002 - as its siblings take it
+        """Never: it proves nothing, not even of a password that were empty."""
+        return False
+
+
+def credential(packet: Packet, secret: SharedSecret) -> PapPassword | ChapResponse | NoPassword:
     """The one proof in a login.
 
     Raises:
-        InvalidError: There is none, or both kinds, or its length is impossible.
+        InvalidError: There are both kinds, or one we cannot check, or its length is impossible.
 
     Source: RFC 2865 sections 5.2, 5.3 and 5.40.
     """
@@ -57,13 +67,30 @@ def credential(packet: Packet, secret: SharedSecret) -> PapPassword | ChapRespon
         return _pap(hidden, packet, secret)
     if answered is not None and hidden is None:
         return _chap(answered, packet)
-    raise InvalidError("radius.credential", "A login needs one password, by PAP or by CHAP.")
+    if answered is not None:
+        raise InvalidError("radius.credential", "A login needs one password, by PAP or by CHAP.")
+    if _has_foreign_proof(packet):
+        raise InvalidError(
+            "radius.method", "Logins work by PAP or CHAP here, not by EAP or MS-CHAP; set the router to PAP or CHAP."
+        )
+    return NoPassword()
 
 
-def _pap(hidden: bytes, packet: Packet, secret: SharedSecret) -> PapPassword:
+def _has_foreign_proof(packet: Packet) -> bool:
+    if number.EAP_MESSAGE in packet.offsets:
+        return True
+    if number.VENDOR_SPECIFIC not in packet.offsets:
+        return False
+    return not _MS_CHAP_RESPONSES.isdisjoint(packet.vendor_attributes(number.MICROSOFT))
+
+
+def _pap(hidden: bytes, packet: Packet, secret: SharedSecret) -> PapPassword | NoPassword:
+    if not hidden:
+        return NoPassword()
     if not _BLOCK_OCTETS <= len(hidden) <= _HIDDEN_OCTETS_MAX or len(hidden) % _BLOCK_OCTETS:
         raise InvalidError("radius.credential", "User-Password has an impossible length.")
-    return PapPassword(secret.reveal_password(hidden, packet.authenticator))
+    password = secret.reveal_password(hidden, packet.authenticator)
+    return PapPassword(password) if password else NoPassword()
 
 
 def _chap(answered: bytes, packet: Packet) -> ChapResponse:

@@ -1,6 +1,6 @@
 """Numbers of packets and attributes, named as RADIUS names them.
 
-Source: RFC 2865, 2866, 2869, 5997; MikroTik, RADIUS (vendor 14988).
+Source: RFC 2865, 2866, 2869, 3579, 5997; RFC 2548 (vendor 311); MikroTik, RADIUS (vendor 14988).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ NAS_PORT: Final = 5
 SERVICE_TYPE: Final = 6
 FRAMED_PROTOCOL: Final = 7
 FRAMED_IP_ADDRESS: Final = 8
+FRAMED_IP_NETMASK: Final = 9
 REPLY_MESSAGE: Final = 18
 STATE: Final = 24
 CLASS: Final = 25
@@ -44,9 +45,11 @@ ACCT_OUTPUT_GIGAWORDS: Final = 53
 CHAP_CHALLENGE: Final = 60
 NAS_PORT_TYPE: Final = 61
 PORT_LIMIT: Final = 62
+EAP_MESSAGE: Final = 79
 MESSAGE_AUTHENTICATOR: Final = 80
 ACCT_INTERIM_INTERVAL: Final = 85
 NAS_PORT_ID: Final = 87
+FRAMED_POOL: Final = 88
 NAS_IPV6_ADDRESS: Final = 95
 
 # Attributes of MikroTik
@@ -54,6 +57,11 @@ MIKROTIK: Final = 14988
 MIKROTIK_RATE_LIMIT: Final = 8
 MIKROTIK_TOTAL_LIMIT: Final = 17
 MIKROTIK_TOTAL_LIMIT_GIGAWORDS: Final = 18
+
+# Attributes of Microsoft
+MICROSOFT: Final = 311
+MS_CHAP_RESPONSE: Final = 1
+MS_CHAP2_RESPONSE: Final = 25
 
 # Values
 SERVICE_TYPE_FRAMED: Final = 2

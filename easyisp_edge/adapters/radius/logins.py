@@ -35,6 +35,7 @@ _OCTETS_MAX = 0xFFFF_FFFF_FFFF_FFFF
 
 # A login form may add attributes to the router's own. What we read, or the router speaks for itself with,
 # must therefore be there once; Proxy-State too, since one proxy at most stands between a router and us.
+# Of vendors' attributes nothing is read that lets anybody on, so those may come as they like.
 _ONCE = frozenset(
     (
         number.USER_NAME,
@@ -50,7 +51,9 @@ _ONCE = frozenset(
         number.SERVICE_TYPE,
         number.FRAMED_PROTOCOL,
         number.FRAMED_IP_ADDRESS,
+        number.FRAMED_IP_NETMASK,
         number.STATE,
+        number.CLASS,
         number.CALLED_STATION_ID,
         number.CALLING_STATION_ID,
         number.ACCT_SESSION_ID,
@@ -140,6 +143,21 @@ def accept_attributes(answer: LoginAccepted, interim_seconds: int) -> bytes:
         + integer_attribute(number.PORT_LIMIT, answer.devices_max)
         + integer_attribute(number.ACCT_INTERIM_INTERVAL, interim_seconds)
         + attribute(number.CLASS, GRANT_MARK + answer.grant_id.encode())
+    )
+
+
+def framed_attributes(pool: str | None) -> bytes:
+    """What an accept of a PPPoE session carries beside.
+
+    Args:
+        pool: The router's pool of addresses to take its address from; None for what its profile says.
+
+    Source: RFC 2865 sections 5.6 and 5.7, RFC 2869 section 5.18; MikroTik, RADIUS.
+    """
+    return (
+        integer_attribute(number.SERVICE_TYPE, number.SERVICE_TYPE_FRAMED)
+        + integer_attribute(number.FRAMED_PROTOCOL, number.FRAMED_PROTOCOL_PPP)
+        + text_attribute(number.FRAMED_POOL, pool or "")
     )
 
 

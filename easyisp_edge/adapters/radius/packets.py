@@ -24,6 +24,7 @@ _DIGEST_OCTETS = 16
 # A hotspot's login repeats only Vendor-Specific, a few times; thousands of empty attributes are an attack.
 _REPEATS_MAX = 64
 _PROXY_STATE_OCTETS_MAX = 2048
+_VENDOR_HEAD_OCTETS = 6
 
 _HMAC_BLOCK_OCTETS = 64
 _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
@@ -76,16 +77,31 @@ class Packet(NamedTuple):
 
     def proxy_states(self) -> bytes:
         """All Proxy-State attributes, whole and in order, as the reply has to bring them back."""
-        if number.PROXY_STATE not in self.offsets:
-            return b""
-        found = []
-        at = _HEADER_OCTETS
+        return b"".join(self._all(number.PROXY_STATE))
+
+    def vendor_attributes(self, vendor: int) -> set[int]:
+        """Numbers of that vendor's attributes, of those written as RFC 2865 section 5.26 suggests."""
+        found = set()
+        for whole in self._all(number.VENDOR_SPECIFIC):
+            if int.from_bytes(whole[2:_VENDOR_HEAD_OCTETS], "big") == vendor:
+                at = _VENDOR_HEAD_OCTETS
+                while at + 1 < len(whole) and whole[at + 1] > 1:
+                    found.add(whole[at])
+                    at += whole[at + 1]
+        return found
+
+    def _all(self, attribute: int) -> list[bytes]:
+        """All attributes of that number, whole and in order."""
+        found: list[bytes] = []
+        if attribute not in self.offsets:
+            return found
+        at = self.offsets[attribute]
         while at < len(self.datagram):
             end = at + self.datagram[at + 1]
-            if self.datagram[at] == number.PROXY_STATE:
+            if self.datagram[at] == attribute:
                 found.append(self.datagram[at:end])
             at = end
-        return b"".join(found)
+        return found
 
 
 def decode(datagram: bytes) -> Packet:

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from easyisp_edge.adapters.radius.logins import framed_attributes
 from easyisp_edge.adapters.radius.packets import SharedSecret
 from easyisp_edge.errors import InvalidError
 
@@ -24,6 +25,7 @@ class RadiusClient:
         message_authenticator: Whether its logins must carry one. RouterOS sends it from 7.15 on; without it a
             login can be forged by whoever can send from the router's address.
         interim_seconds: How often it is to report usage, at least 60.
+        pppoe_pool: Its pool of addresses for PPPoE; None for what its PPP profile says.
     """
 
     router_id: str
@@ -31,6 +33,7 @@ class RadiusClient:
     secret: bytes = field(repr=False)
     message_authenticator: Literal["required", "if-present"]
     interim_seconds: int
+    pppoe_pool: str | None = None
 
     def __post_init__(self) -> None:
         if not self.secret:
@@ -38,10 +41,11 @@ class RadiusClient:
 
 
 class Peer(NamedTuple):
-    """A router and its secret, ready for use."""
+    """A router, its secret ready for use, and what its accepts of PPPoE carry beside."""
 
     client: RadiusClient
     secret: SharedSecret
+    framed: bytes
 
 
 def peers_by_address(clients: Sequence[RadiusClient]) -> dict[str, Peer]:
@@ -52,7 +56,7 @@ def peers_by_address(clients: Sequence[RadiusClient]) -> dict[str, Peer]:
     """
     peers: dict[str, Peer] = {}
     for client in clients:
-        peer = Peer(client, SharedSecret(client.secret))
+        peer = Peer(client, SharedSecret(client.secret), framed_attributes(client.pppoe_pool))
         for spelling in _spellings(client):
             if spelling in peers:
                 raise InvalidError("radius.address", f"Two routers have the address {client.address}.")

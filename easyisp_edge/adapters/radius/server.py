@@ -19,6 +19,7 @@ from easyisp_edge.adapters.radius.packets import decode
 from easyisp_edge.adapters.radius.peers import peers_by_address
 from easyisp_edge.adapters.radius.usage import usage_report
 from easyisp_edge.domain.logins import LoginAccepted, LoginAnswer, LoginRejected
+from easyisp_edge.domain.packages import Service
 from easyisp_edge.errors import InvalidError, UnavailableError
 
 if TYPE_CHECKING:
@@ -315,17 +316,22 @@ class RadiusServer:
             self.counters.unavailable += 1
 
     def _serve_login(self, exchange: _Exchange) -> None:
-        client, secret = exchange.peer
+        client, secret, framed = exchange.peer
         try:
             request = login_request(exchange.packet, client.router_id, secret)
         except InvalidError as error:
+            self._warn_of_login(client.router_id, error)
             self._answer_login(exchange, LoginRejected(error.message))
             return
+        more = framed if request.service is Service.PPPOE else b""
         answer = self._authorize(request)
         if isinstance(answer, (LoginAccepted, LoginRejected)):
-            self._answer_login(exchange, answer)
+            self._answer_login(exchange, answer, more)
         else:
-            self._answer_later(exchange, answer, self._answer_login)
+            self._answer_later(exchange, answer, lambda late, judged: self._answer_login(late, judged, more))
+
+    def _warn_of_login(self, router_id: str, error: InvalidError) -> None:
+        self._warnings.warn(f"login {router_id}", "a login at router %s cannot be judged: %s", router_id, error.message)
 
     def _serve_report(self, exchange: _Exchange) -> None:
         try:
@@ -360,11 +366,11 @@ class RadiusServer:
         except Exception as error:  # noqa: BLE001 - kept for `run`, which raises it
             self._fail(error)
 
-    def _answer_login(self, exchange: _Exchange, answer: LoginAnswer) -> None:
+    def _answer_login(self, exchange: _Exchange, answer: LoginAnswer, more: bytes = b"") -> None:
         if isinstance(answer, LoginAccepted):
             self.counters.accepts += 1
             code = number.ACCESS_ACCEPT
-            attributes = accept_attributes(answer, exchange.peer.client.interim_seconds)
+            attributes = accept_attributes(answer, exchange.peer.client.interim_seconds) + more
         else:
             self.counters.rejects += 1
             code = number.ACCESS_REJECT

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.values import MacAddress
 
 ANY_MAC = "00:00:00:00:00:00"
+_COUNT_MAX = 2**64 - 1
 
 _PROFILES = "/ip/hotspot/user/profile"
 _USERS = "/ip/hotspot/user"
@@ -103,7 +104,7 @@ class MikrotikHotspot:
     async def put_user(self, user: WantedUser, found: FoundUser | None) -> None:
         """Make a user of ours, or set the one found; its counters stay.
 
-        Its limit is the online time counted so far, as found, and the time left.
+        Its limits are what its row has counted so far, as found, and what is left.
 
         Raises:
             InvalidError: Either of the two does not carry our mark.
@@ -118,7 +119,7 @@ class MikrotikHotspot:
             if await self._set_user(user, found):
                 return
         try:
-            await self._link.run(f"{_USERS}/add", self._user_arguments(user, uptime_seconds=0))
+            await self._link.run(f"{_USERS}/add", self._user_arguments(user))
         except RefusedError as error:
             if not _says(error, _TAKEN):
                 raise
@@ -195,7 +196,8 @@ class MikrotikHotspot:
         return False
 
     async def _set_user(self, user: WantedUser, found: FoundUser) -> bool:
-        arguments = self._user_arguments(user, uptime_seconds=found.uptime_seconds)
+        counted = found.octets_in + found.octets_out
+        arguments = self._user_arguments(user, uptime_seconds=found.uptime_seconds, octets=counted)
         return await self._set(_USERS, found.item_id, arguments)
 
     async def _set_user_standing(self, user: WantedUser) -> None:
@@ -212,7 +214,7 @@ class MikrotikHotspot:
                 return
         raise UnavailableError("router.changing", f"The hotspot user {user.name!r} came and went; try again.")
 
-    def _user_arguments(self, user: WantedUser, *, uptime_seconds: int) -> dict[str, str]:
+    def _user_arguments(self, user: WantedUser, *, uptime_seconds: int = 0, octets: int = 0) -> dict[str, str]:
         return {
             "name": user.name,
             "password": user.password,
@@ -220,6 +222,7 @@ class MikrotikHotspot:
             "server": self._hotspot_server,
             "mac-address": ANY_MAC if user.mac is None else str(user.mac),
             "limit-uptime": _limit_text(uptime_seconds + max(0, user.uptime_left_seconds)),
+            "limit-bytes-total": _octets_text(octets, user.octets_left),
             "comment": user.comment,
             "disabled": "no",
         }
@@ -255,6 +258,11 @@ def _profile_arguments(profile: UserProfile) -> dict[str, str]:
 def _limit_text(seconds: int) -> str:
     # To the router 0 means no limit at all.
     return duration_text(timedelta(seconds=max(1, seconds)))
+
+
+def _octets_text(counted: int, left: int | None) -> str:
+    # The same here, so that it takes off an old limit where there is to be none.
+    return "0" if left is None else str(min(max(1, counted + max(0, left)), _COUNT_MAX))
 
 
 def _says(error: RefusedError, text: str) -> bool:

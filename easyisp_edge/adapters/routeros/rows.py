@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.routeros.durations import parse_duration, parse_flag
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
     Row = Mapping[str, str]
 
 PROFILE_FIELDS = (".id", "name", "rate-limit", "shared-users")
-USER_FIELDS = (".id", "name", "profile", "uptime", "limit-uptime", "disabled", "comment")
-ACTIVE_FIELDS = (".id", "user", "mac-address", "address", "radius", "uptime")
+USER_FIELDS = (
+    ".id", "name", "profile", "uptime", "limit-uptime", "disabled", "comment", "bytes-in", "bytes-out",
+    "limit-bytes-total",
+)  # fmt: skip
+ACTIVE_FIELDS = (".id", "user", "mac-address", "address", "radius", "uptime", "bytes-in", "bytes-out")
 HOST_FIELDS = ("mac-address", "address", "authorized", "bypassed")
+
+_COUNT = re.compile(r"\d{1,20}", re.ASCII)  # 64 bits
 
 
 def profile_of(row: Row) -> UserProfile | None:
@@ -47,6 +53,9 @@ def user_of(row: Row) -> FoundUser:
         limit_uptime_seconds=_seconds(row.get("limit-uptime")),
         disabled=_flag(row.get("disabled")),
         comment=row.get("comment", ""),
+        octets_in=_count(row.get("bytes-in")),
+        octets_out=_count(row.get("bytes-out")),
+        limit_octets=_count(row.get("limit-bytes-total")),
     )
 
 
@@ -65,6 +74,8 @@ def active_of(row: Row) -> ActiveSession:
         address=row.get("address", ""),
         by_radius=_flag(row.get("radius")),
         uptime_seconds=_seconds(row.get("uptime")),
+        octets_in=_count(row.get("bytes-in")),
+        octets_out=_count(row.get("bytes-out")),
     )
 
 
@@ -86,6 +97,14 @@ def host_of(row: Row) -> HotspotHost:
 def _seconds(text: str | None) -> int:
     span = None if text is None else parse_duration(text)
     return 0 if span is None else int(span.total_seconds())
+
+
+def _count(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not _COUNT.fullmatch(text):
+        raise InvalidError("routeros.count_unreadable", f"{text!r:.40} is no count of bytes.")
+    return int(text)
 
 
 def _flag(text: str | None) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import re
 import stat
 import subprocess
 from dataclasses import replace
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyisp_edge.adapters.freeradius.configuration import (
+    REFUSALS,
     FreeradiusClient,
     FreeradiusServer,
     configuration_files,
@@ -22,15 +25,19 @@ from easyisp_edge.adapters.freeradius.configuration import (
 )
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.commands import freeradius
+from easyisp_edge.commands.check import run_check
+from easyisp_edge.daemon.parts import portal_folder
 from easyisp_edge.domain.database_address import PostgresqlAddress, SqliteAddress, parse_database
 from easyisp_edge.errors import InvalidError
+from easyisp_edge.web.texts import Texts
 
 ROUTER = RadiusClient("main", "192.168.88.1", b"0123456789abcdef", "required", 300)
 OLD_ROUTER = RadiusClient("annexe", "fd00::2", b"fedcba9876543210", "if-present", 600)
 SQLITE = SqliteAddress(Path("/var/lib/easyisp-radius/radius.sqlite"))
 POSTGRESQL = PostgresqlAddress("db.lan", 5432, "radius", "p4ssword", "radius")
-SERVER = FreeradiusServer(SQLITE, [FreeradiusClient(ROUTER, "default"), FreeradiusClient(OLD_ROUTER, "coast")])
-SIGNED = "&Message-Authenticator := 0x00"
+MESSAGES = {refusal: f"Words for {refusal}." for refusal in REFUSALS}
+CLIENTS = [FreeradiusClient(ROUTER, "default"), FreeradiusClient(OLD_ROUTER, "coast")]
+SERVER = FreeradiusServer(SQLITE, CLIENTS, MESSAGES)
 
 
 @pytest.mark.parametrize("database", [SQLITE, POSTGRESQL])
@@ -81,16 +88,71 @@ def test_each_router_is_a_client_by_its_address() -> None:
     assert "require_message_authenticator = yes\n" in clients[0]
     assert "ipaddr = fd00::2\n" in clients[1]
     assert "require_message_authenticator = no\n" in clients[1]
-    assert "limit_proxy_state" not in "".join(clients)
+    assert "limit_proxy_state = auto\n" in clients[0]
+    assert "limit_proxy_state = yes\n" in clients[1]
 
 
-@pytest.mark.parametrize(("version", "told"), [("3.2.1", 2), ("3.2.4", 2), ("3.2.5", 0), ("3.2.10", 0)])
-def test_replies_are_signed_whatever_the_release(version: str, told: int) -> None:
-    """Before 3.2.5 it has to be told so, for rejects too; since then it has rules of its own for each client."""
-    files = configuration_files(replace(SERVER, version=version))
-    assert files["sites/edge.conf"].count(SIGNED) == told
-    assert ("limit_proxy_state = auto" in files["radiusd.conf"]) is (told == 0)
-    assert ("limit_proxy_state = yes" in files["clients.conf"]) is (told == 0)
+def test_the_files_are_the_same_for_every_release() -> None:
+    """An upgrade of FreeRADIUS needs nothing written anew but the README, which names the release."""
+    files = configuration_files(replace(SERVER, version="3.2.1"))
+    later = configuration_files(replace(SERVER, version="3.2.10"))
+    assert {name for name in files.keys() | later.keys() if files.get(name) != later.get(name)} == {"README.md"}
+
+
+@pytest.mark.parametrize(("version", "told"), [("3.2.1", True), ("3.2.4", True), ("3.2.5", False), ("3.2.10", False)])
+def test_replies_are_signed_by_the_configuration_before_3_2_5_only(version: str, told: bool) -> None:  # noqa: FBT001
+    """Since then FreeRADIUS does that by itself, and a second signature would be one too many."""
+    policy = configuration_files(SERVER)["policy/edge.conf"]
+    found = re.search(r'if \("\$\{version\.freeradius-server\}" =~ /(.+)/\) \{\n.*\n\t*&Message-Authenticator', policy)
+    assert found is not None
+    assert (re.search(found[1], version) is not None) is told
+
+
+def test_every_refusal_has_its_words() -> None:
+    """In the captive portal's texts, in every language; none needs a value FreeRADIUS would not know."""
+    texts = Texts.load(portal_folder() / "translations")
+    for language in texts.languages:
+        messages = {refusal: texts.get(language, f"rejects.{refusal}") for refusal in REFUSALS}
+        written = configuration_files(replace(SERVER, messages=messages))["policy/rejects.conf"]
+        for refusal, message in messages.items():
+            assert message != f"rejects.{refusal}"
+            assert not texts.placeholders(f"rejects.{refusal}")
+            assert f"case \"{refusal}\" {{\n\t\t\tupdate reply {{\n\t\t\t\t&Reply-Message := '{message}'\n" in written
+
+
+HOSTILE_TEXTS = ["`id`", "a\\'b", "${run_dir}", "%{User-Name}", "%{exec:id}", "new\nline", "tab\t", "", "é" * 127]
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_message_that_would_be_read_otherwise_is_refused(refusal: str, text: str) -> None:
+    """So is one that no Reply-Message holds."""
+    with pytest.raises(InvalidError, match=refusal):
+        configuration_files(replace(SERVER, messages=MESSAGES | {refusal: text}))
+
+
+@given(st.text(max_size=40), st.text(min_size=1, max_size=40))
+def test_no_message_or_pool_breaks_out_of_its_quotes(message: str, pool: str) -> None:
+    """It stands between its quotes as it is, or nothing is written; only a straight apostrophe is made a curled one."""
+    router = FreeradiusClient(replace(ROUTER, pppoe_pool=pool), "default")
+    try:
+        files = configuration_files(replace(SERVER, clients=[router], messages=MESSAGES | {"time_up": message}))
+    except InvalidError:
+        return
+    curled = message.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+    assert f"\n\t\t\t\t&Reply-Message := '{curled}'\n" in files["policy/rejects.conf"]
+    assert f"\n\tpppoe_pool = '{pool}'\n" in files["clients.conf"]
+    for text in (curled, pool):
+        assert not re.search(r"['\\`\x00-\x1f\x7f\u2028]|%\{|\$\{", text)
+
+
+def test_a_routers_pool_stands_with_it() -> None:
+    """And nothing where it has none: its PPP profile says what addresses there are."""
+    pools = [replace(ROUTER, pppoe_pool="pppoe-customers"), OLD_ROUTER]
+    clients = [FreeradiusClient(router, "default") for router in pools]
+    first, second = configuration_files(replace(SERVER, clients=clients))["clients.conf"].split("\n\n")[:2]
+    assert "\tpppoe_pool = 'pppoe-customers'\n" in first
+    assert "pppoe_pool" not in second
 
 
 def test_a_device_is_counted_for_three_intervals() -> None:
@@ -226,6 +288,50 @@ def test_the_configured_database_is_taken_where_none_is_named(folder: Path, tmp_
     assert any("/var/lib/radius/configured.sqlite" in text for text in written.values())
     assert "asking" in written["clients.conf"]
     assert "main" not in written["clients.conf"]
+
+
+def test_messages_are_in_the_sites_language(folder: Path, tmp_path: Path) -> None:
+    """As portal.toml has it."""
+    (folder / "portal.toml").write_text('default_language = "sw"\n')
+    assert run(folder, tmp_path / "raddb") == 0
+    assert "'Nenosiri si sahihi.'" in (tmp_path / "raddb/policy/rejects.conf").read_text()
+
+
+BOTH = (
+    CONFIGURED.replace('"main"', '"lobby"')
+    .replace('mode = "hotspot-user"', 'mode = "radius"')
+    .replace(
+        'api = { username = "u", password_file = "secret" }',
+        'login_url = "http://10.5.60.1/login"\nradius = { secret_file = "secret", server = "freeradius" }',
+    )
+)
+
+
+def test_two_servers_on_one_machine_are_told_of(folder: Path, tmp_path: Path) -> None:
+    """They would fight for the ports: which routers ask whom, and what to do, stands in the answer of check."""
+    (folder / "edge.toml").write_text('[freeradius]\ndatabase = "sqlite:///var/lib/radius/r.sqlite"\n')
+    (folder / "routers.toml").write_text(BOTH)
+    said, as_json = io.StringIO(), io.StringIO()
+    assert run_check(folder, {}, out=said) == 0
+    note = said.getvalue().splitlines()[-1]
+    assert note.startswith("note: routers ask this box (lobby) and FreeRADIUS (other), both at 0.0.0.0, ports 1812 and")
+    assert "--auth-port" in note
+    run_check(folder, {}, as_json=True, out=as_json)
+    assert json.loads(as_json.getvalue())["notes"] == [note.removeprefix("note: ")]
+    (folder / "routers.toml").write_text(BOTH.replace('secret" }', 'secret", server = "freeradius" }'))
+    alone = io.StringIO()
+    run_check(folder, {}, out=alone)
+    assert "note:" not in alone.getvalue()
+
+
+def test_freeradius_gets_ports_of_its_own_where_asked(folder: Path, tmp_path: Path) -> None:
+    """Those of [radius] stay the embedded server's; what is no port is refused."""
+    assert run(folder, tmp_path / "raddb", "--auth-port", "1645", "--acct-port", "1646") == 0
+    site = (tmp_path / "raddb/sites/edge.conf").read_text()
+    assert re.findall(r"port = (\d+)", site) == ["1645", "1646"]
+    for wrong in ("0", "65536", "x", "-1", "\N{SUPERSCRIPT TWO}"):
+        with pytest.raises(SystemExit):
+            run(folder, tmp_path / "raddb", f"--auth-port={wrong}")
 
 
 def test_written_again_nothing_old_stays(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

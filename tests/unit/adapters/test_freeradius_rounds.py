@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +13,15 @@ from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import Grant, GrantState
 from easyisp_edge.domain.login_database import NotedSession, SessionsCursor, WantedLogin
 from easyisp_edge.domain.logins import UsageKind, UsageReport
-from easyisp_edge.domain.values import DataVolume
+from easyisp_edge.domain.schedules import Schedule
+from easyisp_edge.domain.values import NAIROBI, DataVolume
 from easyisp_edge.errors import UnavailableError
 from easyisp_edge.services import freeradius
-from easyisp_edge.services.accounting import AccountingService
+from easyisp_edge.services.access import AccessService
+from easyisp_edge.services.accounting import AccountingService, ReportingRouter
 from easyisp_edge.services.freeradius import LOOK_EVERY_SECONDS, FreeradiusService, ServedRouter
 from easyisp_edge.services.presence import Presence
-from tests.unit.shop import HOUR, MAC, ROUTER, TENANT, Books, add_grant, open_books
+from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT, Books, add_grant, open_books
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.packages import Package
 
+# Box time goes on without a step since before all of it.
+SET_AT = datetime(2000, 1, 1, tzinfo=UTC)
 ADDRESS = "192.168.88.1"
 HERE = ServedRouter(ROUTER, TENANT, ADDRESS, 300)
 ANNEXE = ServedRouter("annexe", TENANT, "192.168.88.2", 60)
@@ -41,9 +45,7 @@ class FakeServer:
         self.users: dict[str, WantedLogin] = {}
         self.kept: list[bool] = []
         self.sessions: list[NotedSession] = []
-        self.used: dict[str, int] = {}
         self.asked: list[SessionsCursor] = []
-        self.sums = 0
 
     async def keep(self, wanted: Mapping[str, WantedLogin], *, whole: bool) -> int:
         self.kept.append(whole)
@@ -53,10 +55,6 @@ class FakeServer:
     async def sessions_after(self, cursor: SessionsCursor, limit: int) -> list[NotedSession]:
         self.asked.append(cursor)
         return sorted((one for one in self.sessions if one.cursor > cursor), key=lambda one: one.cursor)[:limit]
-
-    async def octets_used(self) -> dict[str, int]:
-        self.sums += 1
-        return self.used
 
 
 @dataclass
@@ -69,6 +67,7 @@ class Site:
     presence: Presence = field(default_factory=Presence)
     reports: list[UsageReport] = field(default_factory=list)
     begun: list[tuple[str, datetime]] = field(default_factory=list)
+    used_up: list[str] = field(default_factory=list)
     rings: int = 0
     books_closed: bool = False
 
@@ -77,12 +76,31 @@ class Site:
 
     def restart(self) -> None:
         """The daemon starts anew: nothing is remembered but what is in the books."""
+        self.access = AccessService(
+            store=self.books.store,
+            clock=self.books.clock,
+            tenant_of={router.router_id: router.tenant_id for router in self.routers},
+            router_changed={},
+        )
+        self.accounting = AccountingService(
+            store=self.books.store,
+            clock=self.books.clock,
+            presence=self.presence,
+            routers={
+                router.router_id: ReportingRouter(router.tenant_id, timedelta(seconds=router.interim_seconds))
+                for router in self.routers
+            },
+            clock_set_at=lambda: SET_AT,
+            listening_since=self.books.now(),
+            used_up=self.used_up.append,
+        )
         self.service = FreeradiusService(
             database=self.server,
             routers=self.routers,
             store=self.books.store,
             clock=self.books.clock,
             account=self.account,
+            is_noted=self.accounting.is_noted,
             started=self.started,
             written=self.ring,
         )
@@ -91,11 +109,11 @@ class Site:
         if self.books_closed:
             raise UnavailableError("store.not_written", "disk full")
         self.reports.append(usage)
-        await AccountingService(self.books.store, self.books.clock, self.presence).account(usage)
+        await self.accounting.account(usage)
 
     async def started(self, admission: Admission, at: datetime) -> None:
         self.begun.append((admission.grant_id, at))
-        await self.change("started", admission.grant_id, lambda grant: grant.started(at))
+        await self.access.started(admission, at)
 
     def ring(self) -> None:
         self.rings += 1
@@ -109,6 +127,16 @@ class Site:
             tx.events.append(Stream.MONEY, f"grant.{what}", grant_id, {})
 
         await self.books.store.write(work)
+
+    def state_of(self, grant_id: str) -> GrantState:
+        grant = self.books.store.read.grants.by_id(grant_id)
+        assert grant is not None
+        return grant.state
+
+    def session_rows(self) -> list[dict[str, Any]]:
+        cursor = self.books.store._database.reading.execute("SELECT * FROM sessions ORDER BY session_id")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def note(self, row_id: int = 1, **changes: Any) -> NotedSession:
         """The server notes a session, or that it went on."""
@@ -192,7 +220,7 @@ async def test_changes_are_followed_by_events(site: Site, monkeypatch: pytest.Mo
     await site.add(number=2)
     await site.service.round()
     assert set(site.server.users) == {"USER000001", "USER000002"}
-    await site.change("ended", "grant-1", lambda grant: grant.started(site.books.now()).ended())
+    await site.change("ended", "grant-1", lambda grant: grant.started(site.books.now()).ended(site.books.now()))
     await site.service.round()
     assert set(site.server.users) == {"USER000002"}
     assert len(surveys) == 1
@@ -234,18 +262,145 @@ async def test_where_a_grant_is_good_is_told(tmp_path: Path) -> None:
 
 
 async def test_data_left_is_what_was_not_used(site: Site) -> None:
-    """Asked for only where some package has a limit; what is used up is not told."""
+    """Over all sessions, as they are noted; when all is used it is over, and told no more."""
+    await site.add(dataclasses.replace(HOUR, package_id="1kb", data_limit=DataVolume(1000)))
+    await site.service.round()
+    assert site.server.users["USER000001"].data_left == DataVolume(1000)
+    site.note(1, octets_in=100, octets_out=200, seconds=60, stopped=True)
+    site.note(2, octets_in=50, octets_out=50, seconds=60)
+    await site.service.round()
+    assert site.server.users["USER000001"].data_left == DataVolume(600)
+    site.note(2, octets_in=50, octets_out=650, seconds=90)
+    await site.service.round()
+    assert site.server.users == {}
+    assert site.state_of("grant-1") is GrantState.ENDED
+    assert site.used_up == [TENANT]
+
+
+ONLINE = dataclasses.replace(HOUR, package_id="online", duration=timedelta(days=7), online_time=timedelta(minutes=10))
+
+
+async def test_time_online_is_what_was_spent_on(site: Site) -> None:
+    """Over all sessions; the time between them is nobody's."""
+    await site.add(ONLINE)
+    site.note(1, seconds=200, stopped=True)
+    await site.service.round()
+    site.books.time.advance(86400)
+    began = site.begun[0][1]
+    site.note(2, seconds=300)
+    await site.service.round()
+    login = site.server.users["USER000001"]
+    assert (login.session_seconds, login.online_seconds) == (100, 600)
+    assert login.expires_at == began + timedelta(days=7)
+    site.note(2, seconds=400, stopped=True)
+    await site.service.round()
+    assert site.server.users == {}
+    assert site.state_of("grant-1") is GrantState.ENDED
+
+
+async def test_what_was_used_elsewhere_is_seen_in_time(site: Site) -> None:
+    """On a router that asks somebody else: at the next whole look at the latest."""
+    await site.add(dataclasses.replace(HOUR, duration=timedelta(days=1), data_limit=DataVolume(1000)))
+    await site.service.round()
+    await site.books.store.write(lambda tx: tx.grants.use("grant-1", 60, 300))
+    site.books.time.advance(LOOK_EVERY_SECONDS)
+    await site.service.round()
+    assert site.server.users["USER000001"].data_left == DataVolume(700)
+
+
+async def test_hours_open_and_shut(site: Site) -> None:
+    """Told from when it opens, to the end of the opening; not at all while it is shut."""
+    midnight = site.books.now().astimezone(NAIROBI).replace(hour=0, minute=0, second=0, microsecond=0)
+    site.books.time.advance((midnight + timedelta(days=1, hours=21) - site.books.now()).total_seconds())
+    night = dataclasses.replace(HOUR, duration=timedelta(days=9), schedule=Schedule.parse("22:00-06:00"))
+    await site.add(night)
+    told = []
+    for _ in range(12):  # from 21 o'clock on, by the hour
+        await site.service.round()
+        login = site.server.users.get("USER000001")
+        told.append(None if login is None else login.expires_at)
+        site.books.time.advance(3600)
+    closes = midnight + timedelta(days=2, hours=6)
+    assert told == [None] + [closes] * 8 + [None] * 3
+
+
+async def test_what_was_set_aside_is_not_told_while_another_runs(site: Site) -> None:
+    """It comes back by itself with the time it had left, and runs from when its device is on by it again."""
     await site.add()
+    await site.add(number=2)
+    start = site.books.now()
+    site.note(1, stopped=True, seconds=600, changed_at=start + timedelta(seconds=600))
+    site.books.time.advance(1200)
     await site.service.round()
-    assert site.server.sums == 0
-    await site.add(dataclasses.replace(HOUR, package_id="1gb", data_limit=DataVolume(1000)), 2)
-    site.server.used = {"USER000001": 99, "USER000002": 400}
+    await site.access.switch_to(TENANT, MAC, "grant-2")
     await site.service.round()
-    assert site.server.users["USER000002"].data_left == DataVolume(600)
-    assert site.server.users["USER000001"].data_left is None
-    site.server.used["USER000002"] = 1000
+    assert set(site.server.users) == {"USER000002"}
+    site.books.time.advance(3600)
+    await site.access.end_round()
     await site.service.round()
-    assert set(site.server.users) == {"USER000001"}
+    aside = site.server.users["USER000001"]
+    assert (set(site.server.users), aside.session_seconds, aside.expires_at) == ({"USER000001"}, 2400, None)
+    site.books.time.advance(60)
+    again = site.note(3, seconds=30, started_at=site.books.now() - timedelta(seconds=30))
+    await site.service.round()
+    assert site.begun[-1] == ("grant-1", again.started_at)
+    assert site.server.users["USER000001"].expires_at == site.books.now() + timedelta(seconds=2400)
+
+
+async def test_a_session_of_before_starts_nothing_that_was_set_aside(site: Site) -> None:
+    """Read again after a restart, or left open for ever; only when it is heard of again does time run, from then."""
+    await site.add()
+    await site.add(number=2)
+    site.note(1, seconds=60)
+    await site.service.round()
+    await site.access.switch_to(TENANT, MAC, "grant-2")
+    site.books.time.advance(3600)
+    await site.access.end_round()
+    site.restart()
+    await site.service.round()
+    assert site.begun == [("grant-1", site.begun[0][1])]
+    assert site.state_of("grant-1") is GrantState.PAUSED
+    site.note(1, seconds=3700)
+    await site.service.round()
+    assert site.state_of("grant-1") is GrantState.RUNNING
+    assert site.server.users["USER000001"].expires_at == site.books.now() + timedelta(seconds=3600)
+
+
+async def test_what_a_device_has_elsewhere_keeps_nothing_aside(tmp_path: Path) -> None:
+    """One server answers for two businesses: what runs with one is no reason to wait with the other."""
+    async with open_books(tmp_path) as books:
+        books.time.advance(10)
+        site = Site(books, (HERE, COAST))
+        await site.add(tenant_id="coast")
+        await site.add(number=2)
+        await site.add(number=3)
+        await site.change("started", "grant-1", lambda grant: grant.started(books.now()))
+        await site.change("started", "grant-2", lambda grant: grant.started(books.now()))
+        await site.change("paused", "grant-2", lambda grant: grant.paused(books.now()))
+        await site.service.round()
+        assert set(site.server.users) == {"USER000001", "USER000002", "USER000003"}
+
+
+async def test_a_session_that_ends_in_silence_is_over_once(site: Site) -> None:
+    """The server keeps it open for ever; it is given up here, and stays so through restarts, until it is heard of."""
+    await site.add()
+    site.note(1, seconds=300, octets_in=7)
+    await site.service.round()
+    site.books.time.advance(1000)
+    await site.service.round()
+    await site.accounting.silence_round()
+    over = site.session_rows()
+    assert [(row["cause"], row["stopped_at"] is not None) for row in over] == [("Lost-Stop", True)]
+    before = site.books.count("events")
+    for _ in range(3):
+        site.books.time.advance(86400)
+        site.restart()
+        await site.service.round()
+        await site.accounting.silence_round()
+    assert (site.session_rows(), site.books.count("events")) == (over, before)
+    site.note(1, seconds=300 + 1000 + 3 * 86400, octets_in=9)
+    await site.service.round()
+    assert [(row["cause"], row["stopped_at"], row["octets_in"]) for row in site.session_rows()] == [("", None, 9)]
 
 
 async def test_a_session_is_accounted_for_as_it_goes_on(site: Site) -> None:
@@ -308,13 +463,14 @@ async def test_what_was_used_up_while_nobody_looked_is_over(site: Site) -> None:
 
 async def test_after_a_restart_nothing_is_counted_twice(site: Site) -> None:
     """What is over and in the books is left; what went on meanwhile comes in."""
-    await site.add()
+    await site.add(dataclasses.replace(HOUR, duration=timedelta(days=1)))
     site.note(1, stopped=True, seconds=60, cause="User-Request")
     site.note(2, seconds=30)
     await site.service.round()
     before = site.books.count("sessions"), site.books.count("events")
     site.books.time.advance(5 * 3600)
-    site.note(3, stopped=True, seconds=10, started_at=site.books.now() - timedelta(hours=2), cause="Idle-Timeout")
+    began = site.books.now() - timedelta(hours=2)
+    site.note(3, stopped=True, seconds=10, started_at=began, cause="Idle-Timeout", mac=OTHER_MAC)
     site.restart()
     site.reports.clear()
     await site.service.round()

@@ -288,12 +288,3 @@ async def test_odd_sessions_are_read_all_the_same(disk: Disk) -> None:
     first, second, third = await disk.database.sessions_after(SessionsCursor(START, 0), 10)
     assert (first.mac, first.address, first.seconds, first.octets_in) == (None, None, 0, 0)
     assert [session.grant_id for session in (first, second, third)] == ["grant-1", None, None]
-
-
-async def test_data_used_is_added_up_for_our_users(disk: Disk) -> None:
-    """Over all sessions and both directions; nobody else's is of interest."""
-    await disk.keep(ONE, TWO)
-    add_session(disk, 1, update=1)
-    add_session(disk, 2, update=2, stop=3, acctinputoctets=None)
-    add_session(disk, 3, update=2, username="boss")
-    assert await disk.database.octets_used() == {ONE.username: 5_000_000_014}

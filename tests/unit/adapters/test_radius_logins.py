@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 from pyrad.dictionary import Dictionary
 from pyrad.packet import AcctPacket, AuthPacket
 
-from easyisp_edge.adapters.radius.logins import accept_attributes, login_request
+from easyisp_edge.adapters.radius.logins import (
+    accept_attributes,
+    framed_attributes,
+    login_request,
+    reject_attributes,
+)
 from easyisp_edge.adapters.radius.packets import SharedSecret, decode
 from easyisp_edge.adapters.radius.usage import usage_report
 from easyisp_edge.domain.logins import LoginAccepted, UsageKind, UsageReport
@@ -107,17 +112,36 @@ def test_a_station_that_is_no_hardware_address_is_no_mac(spelling: str) -> None:
         ("NAS-Port-Id", "ether9"),
         ("NAS-Port-Type", 15),
         ("Acct-Session-Id", "81000000"),
+        ("Framed-IP-Netmask", "255.0.0.0"),
+        ("Framed-Protocol", 1),
+        ("NAS-IPv6-Address", bytes(16)),
     ],
 )
 def test_a_doubled_attribute_is_refused(name: str, value: object) -> None:
     """A login form that makes the router send a second value gains nothing by it."""
     packet = hotspot_login()
+    if name not in packet:  # what a hotspot does not say, a form may say twice
+        packet.AddAttribute(name, value)
+        assert read(packet).service is Service.HOTSPOT
     packet.AddAttribute(name, value)
     with pytest.raises(InvalidError, match=r"radius\.doubled"):
         read(packet)
 
 
-@pytest.mark.parametrize("name", ["State", "Proxy-State"])
+@pytest.mark.parametrize("name", ["CHAP-Password", "CHAP-Challenge"])
+def test_a_doubled_answer_to_a_challenge_is_refused(name: str) -> None:
+    """One made for a challenge seen elsewhere cannot be slipped in beside the router's own."""
+    packet = hotspot_login()
+    del packet["User-Password"]
+    packet["CHAP-Challenge"] = b"challenge-of-16!"
+    packet["CHAP-Password"] = bytes(17)
+    assert not read(packet).credential.matches("secret")
+    packet.AddAttribute(name, bytes(17))
+    with pytest.raises(InvalidError, match=r"radius\.doubled"):
+        read(packet)
+
+
+@pytest.mark.parametrize("name", ["State", "Proxy-State", "Class"])
 def test_a_doubled_attribute_that_is_only_passed_on_is_refused(name: str) -> None:
     """Once each is in order, twice is not."""
     packet = hotspot_login()
@@ -126,6 +150,43 @@ def test_a_doubled_attribute_that_is_only_passed_on_is_refused(name: str) -> Non
     packet.AddAttribute(name, b"two")
     with pytest.raises(InvalidError, match=r"radius\.doubled"):
         read(packet)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Mikrotik-Host-IP", "10.5.88.200"),
+        ("Mikrotik-Realm", "staff"),
+        ("Mikrotik-Group", "full"),
+        ("Mikrotik-Total-Limit", 0),
+        ("WISPr-Logoff-URL", "http://10.5.88.1/logout"),
+        ("WISPr-Location-Name", "elsewhere"),
+        ("WISPr-Session-Terminate-Time", "2037-12-31T23:59:59+03:00"),
+        ("MS-CHAP-Domain", "corp"),
+    ],
+)
+def test_a_doubled_vendor_attribute_that_is_not_read_changes_nothing(name: str, value: object) -> None:
+    """A router may say such a thing more than once, and so may a login form."""
+    packet = hotspot_login()
+    plain = read(packet)
+    for _ in range(2):
+        packet.AddAttribute(name, value)
+    assert read(packet) == plain
+
+
+@pytest.mark.parametrize("spelling", ["BC:24:11:EB:56:4D", "bc-24-11-eb-56-4d", "bc2411eb564d", "bc24.11eb.564d"])
+@pytest.mark.parametrize("password", [None, "", "same", "of the router"])
+def test_a_login_by_the_devices_address_is_read(spelling: str, password: str | None) -> None:
+    """In every spelling a router may be set to, with no password, its own, or the address again."""
+    packet = hotspot_login()
+    packet["User-Name"] = packet["Calling-Station-Id"] = spelling
+    del packet["User-Password"]
+    if password is not None:
+        packet["User-Password"] = packet.PwCrypt(spelling if password == "same" else password)
+    request = read(packet)
+    assert MacAddress.parse(request.username) == request.mac
+    assert not request.credential.matches("")
+    assert request.credential.matches("of the router") is (password == "of the router")
 
 
 def test_attributes_we_do_not_need_are_ignored() -> None:
@@ -189,13 +250,29 @@ def test_time_stays_within_what_a_router_takes(asked: int, sent: int) -> None:
 
 
 @given(st.integers(0, 2**64 - 1) | st.integers(0, 2**32 - 1).map(lambda words: words << 32))
+@example(0)
+@example(1)
+@example(2**32 - 1)
+@example(2**32)
+@example(2**32 + 1)
+@example(2**33)
+@example(2**63)
+@example(2**64 - 1)
 def test_a_volume_never_becomes_no_limit(octets: int) -> None:
     """Low and high word together are the volume, one octet more where the low word would be nought."""
     reply = reply_to(accepted(DataVolume(octets)))
     low = reply["Mikrotik-Total-Limit"][0]
     high = reply.get("Mikrotik-Total-Limit-Gigawords", [0])[0]
     assert low > 0
+    assert high > 0 or "Mikrotik-Total-Limit-Gigawords" not in reply
     assert (high << 32 | low) - octets == (1 if octets % 2**32 == 0 else 0)
+
+
+def test_more_than_64_bits_is_as_much_as_fits() -> None:
+    """No number runs over into nought."""
+    reply = reply_to(accepted(DataVolume(2**70)))
+    words = reply["Mikrotik-Total-Limit"] + reply["Mikrotik-Total-Limit-Gigawords"]
+    assert words == [2**32 - 1, 2**32 - 1]
 
 
 def test_five_gibibytes_are_written_as_mikrotik_shows_them() -> None:
@@ -203,6 +280,105 @@ def test_five_gibibytes_are_written_as_mikrotik_shows_them() -> None:
     reply = reply_to(accepted(DataVolume(5 * GIB)))
     assert reply["Mikrotik-Total-Limit"] == [GIB]
     assert reply["Mikrotik-Total-Limit-Gigawords"] == [1]
+
+
+speeds = st.tuples(st.integers(1, 999_999), st.sampled_from("kM")).map(lambda speed: f"{speed[0]}{speed[1]}")
+both_ways = st.tuples(speeds, speeds).map("/".join) | speeds
+seconds_both_ways = st.tuples(st.integers(1, 999), st.integers(1, 999)).map(lambda pair: f"{pair[0]}/{pair[1]}")
+
+
+@st.composite
+def rate_limits(draw: st.DrawFn) -> RateLimit:
+    """Any that a package may have, with any number of its parts left out at the end."""
+    own = draw(both_ways)
+    parts = [draw(both_ways), draw(both_ways), draw(seconds_both_ways), str(draw(st.integers(1, 8))), draw(both_ways)]
+    words = [own, own, *parts[1:]] if draw(st.booleans()) else [own, *parts]
+    try:
+        return RateLimit.parse(" ".join(words[: draw(st.integers(1, 6))]))
+    except InvalidError:  # a burst below the speed
+        reject()
+
+
+def as_a_router_reads(text: str) -> dict[str, tuple[int, int] | int]:
+    """MikroTik's grammar read anew: what is missing has the value the manual gives it."""
+    words = dict(zip(("rate", "burst", "threshold", "seconds", "priority", "least"), text.split(" "), strict=False))
+    factors = {"k": 1000, "M": 1_000_000}
+
+    def pair(name: str, default: tuple[int, int]) -> tuple[int, int]:
+        if name not in words:
+            return default
+        up, _, down = words[name].partition("/")
+        upload, download = (int(one.rstrip("kM")) * factors.get(one[-1], 1) for one in (up, down or up))
+        return upload, download
+
+    rate = pair("rate", (0, 0))
+    return {
+        "rate": rate,
+        "burst": pair("burst", (0, 0)),
+        "threshold": pair("threshold", rate),
+        "seconds": pair("seconds", (1, 1)),
+        "priority": int(words.get("priority", "8")),
+        "least": pair("least", (0, 0)),
+    }
+
+
+@given(rate_limits())
+def test_a_router_reads_the_speed_that_was_meant(rate_limit: RateLimit) -> None:
+    """The customer's upload first, burst, threshold, seconds, priority and least speed each in its place."""
+    (sent,) = reply_to(accepted()._replace(rate_limit=rate_limit))["Mikrotik-Rate-Limit"]
+    read_back = as_a_router_reads(sent)
+    own = (rate_limit.upload_kbps * 1000, rate_limit.download_kbps * 1000)
+    assert read_back["rate"] == own
+    assert read_back["priority"] == (rate_limit.priority or 8)
+    least = rate_limit.least
+    assert read_back["least"] == ((0, 0) if least is None else (least.upload_kbps * 1000, least.download_kbps * 1000))
+    burst = rate_limit.burst
+    if burst is None:
+        assert read_back["burst"] in ((0, 0), own)  # a burst of the speed itself is none
+    else:
+        assert read_back["burst"] == (burst.rate.upload_kbps * 1000, burst.rate.download_kbps * 1000)
+        assert read_back["threshold"] == (burst.threshold.upload_kbps * 1000, burst.threshold.download_kbps * 1000)
+        assert read_back["seconds"] == (burst.upload_seconds, burst.download_seconds)
+    assert str(RateLimit.parse(sent)) == sent
+
+
+@pytest.mark.parametrize(
+    "speed",
+    ["2M/5M", "128k/512k", "512k/2M 1M/4M 384k/1536k 10/10 8 256k/512k", "2M/5M 4M/10M 1500k/4M 10/10"],
+)
+def test_the_manuals_own_speeds_go_out_as_they_stand(speed: str) -> None:
+    """What a technician knows from a router is what the router is told."""
+    reply = reply_to(accepted()._replace(rate_limit=RateLimit.parse(speed)))
+    assert reply["Mikrotik-Rate-Limit"] == [speed]
+
+
+@pytest.mark.parametrize("pool", ["pppoe-customers", "x" * 64, None])
+def test_what_pppoe_carries_beside_is_read_by_another_implementation(pool: str | None) -> None:
+    """Framed user, PPP, and the pool where there is one."""
+    asked = hotspot_login()
+    attributes = framed_attributes(pool)
+    reply = asked.CreateReply(packet=SharedSecret(SECRET).signed_reply(2, decode(asked.RequestPacket()), attributes))
+    assert (reply["Service-Type"], reply["Framed-Protocol"]) == ([2], [1])
+    assert reply.get("Framed-Pool") == (None if pool is None else [pool])
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Muda wako umekwisha. Nunua tena kwenye ukurasa huu.", "Muda wako umekwisha. Nunua tena kwenye ukurasa huu."),
+        ("é" * 127, "é" * 126),
+        ("x" + "é" * 127, "x" + "é" * 126),
+        ("₵" * 90, "₵" * 84),
+        ("📶" * 64, "📶" * 63),
+        ("", None),
+    ],
+)
+def test_a_refusal_is_cut_to_what_a_router_shows(message: str, shown: str | None) -> None:
+    """At most 253 octets in whole characters, read by another implementation."""
+    asked = hotspot_login()
+    attributes = reject_attributes(message)
+    reply = asked.CreateReply(packet=SharedSecret(SECRET).signed_reply(3, decode(asked.RequestPacket()), attributes))
+    assert reply.get("Reply-Message") == (None if shown is None else [shown])
 
 
 def report(status: int = 3, **values: object) -> Any:

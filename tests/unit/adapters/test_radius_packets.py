@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import struct
 from pathlib import Path
@@ -21,6 +22,8 @@ from easyisp_edge.errors import InvalidError
 DICTIONARY = Dictionary(str(Path(__file__).with_name("radius_dictionary")))
 SECRET = b"a secret of thirty-two characters"
 NO_DIGEST = bytes(16)
+# As RFC 2865 section 5.2 hides an empty password.
+HIDDEN_NOTHING = hashlib.md5(SECRET + NO_DIGEST).digest()  # noqa: S324 - the protocol prescribes it
 
 secrets = st.binary(min_size=1, max_size=64)
 digests = st.binary(min_size=16, max_size=16)
@@ -279,19 +282,71 @@ def test_a_message_at_the_edge_is_cut_right(message: str, octets: int | None) ->
 @pytest.mark.parametrize(
     "attributes",
     [
-        pytest.param([], id="none"),
         pytest.param([(2, bytes(16)), (3, bytes(17))], id="PAP and CHAP"),
-        pytest.param([(2, b"")], id="empty PAP"),
+        pytest.param([(2, b""), (3, bytes(17))], id="empty PAP and CHAP"),
+        pytest.param([(3, b"")], id="empty CHAP"),
         pytest.param([(2, bytes(15))], id="PAP below a block"),
         pytest.param([(2, bytes(144))], id="PAP above eight blocks"),
         pytest.param([(3, bytes(16))], id="CHAP too short"),
         pytest.param([(3, bytes(18))], id="CHAP too long"),
     ],
 )
-def test_a_login_without_exactly_one_sound_proof_is_refused(attributes: list[tuple[int, bytes]]) -> None:
-    """Neither none nor both, and no impossible length."""
-    with pytest.raises(InvalidError):
+def test_a_login_with_two_proofs_or_an_unsound_one_is_refused(attributes: list[tuple[int, bytes]]) -> None:
+    """Not both kinds, and no impossible length."""
+    with pytest.raises(InvalidError, match=r"radius\.credential"):
         credential(decode(raw(*attributes)), SharedSecret(SECRET))
+
+
+def vendor(number_of_vendor: int, *inner: tuple[int, bytes]) -> tuple[int, bytes]:
+    return 26, number_of_vendor.to_bytes(4, "big") + b"".join(attribute(kind, value) for kind, value in inner)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param([], id="none"),
+        pytest.param([(2, b"")], id="an empty attribute"),
+        pytest.param([(2, HIDDEN_NOTHING)], id="an empty password, hidden"),
+        pytest.param([(60, bytes(16))], id="a challenge alone"),
+        pytest.param([vendor(311, (10, b"corp"), (11, bytes(16)))], id="MS-CHAP without a response"),
+        pytest.param([vendor(312, (25, bytes(50)))], id="another vendor's"),
+        pytest.param([(26, b"\0\0\1\x37"), (26, b"\0"), (26, b"\0\0\1\x37\x19\1")], id="a vendor's rubbish"),
+    ],
+)
+def test_a_login_without_a_password_proves_nothing(attributes: list[tuple[int, bytes]]) -> None:
+    """It is read, since a login by the device's address has none; it matches no password, not even an empty one."""
+    proof = credential(decode(raw((1, b"BC:24:11:EB:56:4D"), *attributes)), SharedSecret(SECRET))
+    assert not proof.matches("")
+    assert not proof.matches("BC:24:11:EB:56:4D")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param([(79, b"\2\1\0\5\1")], id="EAP"),
+        pytest.param([vendor(311, (11, bytes(16)), (1, bytes(50)))], id="MS-CHAP"),
+        pytest.param([vendor(311, (11, bytes(16))), vendor(311, (25, bytes(50)))], id="MS-CHAP version 2"),
+    ],
+)
+def test_a_proof_of_another_kind_is_refused_by_name(attributes: list[tuple[int, bytes]]) -> None:
+    """It must not pass for a login without a password; the reject tells a technician what to set."""
+    with pytest.raises(InvalidError, match=r"by PAP or CHAP here, not by EAP or MS-CHAP"):
+        credential(decode(raw((1, b"wanjiku"), *attributes)), SharedSecret(SECRET))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=20))))))
+def test_vendor_attributes_are_found_wherever_they_are(sent: list[tuple[int, list[tuple[int, bytes]]]]) -> None:
+    """Many to an attribute or one, in any order, and of that vendor only."""
+    fitting = [(who, inner[:10]) for who, inner in sent[:8]]
+    packet = decode(raw((1, b"x"), *(vendor(who, *inner) for who, inner in fitting)))
+    for asked in {who for who, _ in fitting} | {311}:
+        assert packet.vendor_attributes(asked) == {kind for who, inner in fitting if who == asked for kind, _ in inner}
+
+
+@given(st.integers(0, 255).map(lambda octet: bytes([octet])) | st.binary(max_size=60))
+def test_a_vendors_rubbish_never_trips(value: bytes) -> None:
+    """Whatever stands in such an attribute."""
+    assert decode(raw((26, b"\0\0\1\x37" + value), (26, value))).vendor_attributes(311) <= set(range(256))
 
 
 def test_no_proof_and_no_secret_shows_itself() -> None:

@@ -131,9 +131,14 @@ class Site:
 
 
 def client(
-    router_id: str = "router-1", address: str = "127.0.0.1", *, required: bool = True, secret: bytes = SECRET
+    router_id: str = "router-1",
+    address: str = "127.0.0.1",
+    *,
+    required: bool = True,
+    secret: bytes = SECRET,
+    pppoe_pool: str | None = None,
 ) -> RadiusClient:
-    return RadiusClient(router_id, address, secret, "required" if required else "if-present", 300)
+    return RadiusClient(router_id, address, secret, "required" if required else "if-present", 300, pppoe_pool)
 
 
 @pytest.fixture
@@ -340,13 +345,68 @@ async def test_the_same_identifier_with_another_authenticator_is_a_new_login(sit
     assert len(site.logins) == 2
 
 
-async def test_a_doubled_attribute_is_rejected_unjudged(site: Site) -> None:
+async def test_a_doubled_attribute_is_rejected_unjudged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """What a login form added to the router's own words never reaches the judge."""
-    for name, value in (("Calling-Station-Id", "AA:AA:AA:AA:AA:AA"), ("User-Name", "admin"), ("State", b"x")):
-        packet = login(State=b"y")
+    more = ("Calling-Station-Id", "AA:AA:AA:AA:AA:AA"), ("User-Name", "admin"), ("State", b"x"), ("Class", b"x")
+    for name, value in more:
+        packet = login(State=b"y", Class=b"y")
         packet.AddAttribute(name, value)
         assert (await exchange(site, packet, site.auth)).code == 3
     assert site.logins == []
+    assert caplog.messages == [
+        "a login at router router-1 cannot be judged: The router sent an attribute twice that may stand only once."
+    ]
+
+
+async def test_a_login_by_the_devices_address_is_judged(site: Site) -> None:
+    """Without any password: whether that is enough is for the judge to say."""
+    site.judge = lambda request: ACCEPTED if request.username == str(request.mac) else REJECTED
+    for mac, code in (("BC:24:11:EB:56:4D", 2), ("AA:AA:AA:AA:AA:AA", 3)):
+        packet = login(User_Name=mac)
+        del packet["User-Password"]
+        assert (await exchange(site, packet, site.auth)).code == code
+    assert not any(request.credential.matches("") for request in site.logins)
+
+
+async def test_a_login_by_ms_chap_is_rejected_unjudged_and_a_technician_told(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the reject, which a PPPoE client may show, and in the log."""
+    packet = login(MS_CHAP_Challenge=bytes(16), MS_CHAP2_Response=bytes(50))
+    del packet["User-Password"]
+    reply = await exchange(site, packet, site.auth)
+    said = "Logins work by PAP or CHAP here, not by EAP or MS-CHAP; set the router to PAP or CHAP."
+    assert (reply.code, reply["Reply-Message"]) == (3, [said])
+    assert site.logins == []
+    assert caplog.messages == [f"a login at router router-1 cannot be judged: {said}"]
+
+
+BESIDE = {"Service-Type", "Framed-Protocol", "Framed-Pool"}
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_an_accept_of_pppoe_is_framed(site: Site, later: bool) -> None:  # noqa: FBT001 - parametrised
+    """As a user of PPP from the router's pool, judged at once or later; a hotspot's is not."""
+
+    async def judge_later(request: LoginRequest) -> LoginAnswer:
+        await asyncio.sleep(0)
+        return judge(request)
+
+    site.judge = judge_later if later else judge
+    site.server.replace_clients([client(pppoe_pool="customers")])
+    reply = await exchange(site, login(Service_Type=2, Framed_Protocol=1), site.auth)
+    assert [reply[name] for name in ("Service-Type", "Framed-Protocol", "Framed-Pool")] == [[2], [1], ["customers"]]
+    assert reply["Session-Timeout"] == [3600]
+    hotspot = await exchange(site, login(identifier=2, Service_Type=1), site.auth)
+    assert (hotspot.code, BESIDE & set(hotspot.keys())) == (2, set())
+    refused = await exchange(site, login("wrong", identifier=3, Service_Type=2, Framed_Protocol=1), site.auth)
+    assert (refused.code, BESIDE & set(refused.keys())) == (3, set())
+
+
+async def test_without_a_pool_the_routers_own_profile_says_it(site: Site) -> None:
+    """The accept names none."""
+    reply = await exchange(site, login(Service_Type=2, Framed_Protocol=1), site.auth)
+    assert BESIDE & set(reply.keys()) == {"Service-Type", "Framed-Protocol"}
 
 
 async def test_a_name_not_in_utf_8_is_rejected_unjudged(site: Site) -> None:

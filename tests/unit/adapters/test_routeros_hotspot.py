@@ -179,9 +179,9 @@ async def test_what_is_not_ours_is_not_seen(tables: Tables, hotspot: MikrotikHot
 async def test_a_profile_somebody_changed_is_set_anew(
     fields: dict[str, str], tables: Tables, hotspot: MikrotikHotspot
 ) -> None:
-    """A profile of ours with values we never write reads as missing; putting it sets the row that stands."""
+    """A profile of ours with other values does not read as the one wanted; putting it sets the row that stands."""
     tables.put(PROFILES, name=SPEED.name, **fields)
-    assert (await hotspot.observe()).profiles == {}
+    assert (await hotspot.observe()).profiles.get(SPEED.name) != SPEED
     await hotspot.put_profile(SPEED)
     assert (await hotspot.observe()).profiles == {SPEED.name: SPEED}
     assert len(tables.menus[PROFILES]) == 1
@@ -229,6 +229,7 @@ async def test_a_new_user_is_written_whole(tables: Tables, hotspot: MikrotikHots
             "server": "hotspot1",
             "mac-address": str(MAC),
             "limit-uptime": "1h",
+            "limit-bytes-total": "0",
             "comment": "edge:v1",
             "disabled": "no",
         }
@@ -251,6 +252,41 @@ async def test_no_time_left_is_never_no_limit(left: int, tables: Tables, hotspot
     """The router takes a limit of 0 for none; a user without time left gets one second."""
     await hotspot.put_user(replace(WANTED, uptime_left_seconds=left), None)
     assert tables.menus[USERS][0]["limit-uptime"] == "1s"
+
+
+@pytest.mark.parametrize(
+    ("left", "counted", "limit"),
+    [(None, 500, "0"), (0, 0, "1"), (-5, 0, "1"), (70, 30, "100"), (2**62, 2**62, str(2**63)), (2**63, 2**64, "max")],
+)
+async def test_a_data_limit_is_what_was_counted_and_what_is_left(
+    left: int | None, counted: int, limit: str, tables: Tables, hotspot: MikrotikHotspot
+) -> None:
+    """In both directions together, in 64 bits; the router takes 0 for none, so it stands only for none."""
+    row = tables.put(USERS, name="12345", server="hotspot1", comment="edge:v1", limit_bytes_total="7")
+    found = replace(found_of(row), octets_in=counted // 3, octets_out=counted - counted // 3)
+    await hotspot.put_user(replace(WANTED, octets_left=left), found)
+    assert row["limit-bytes-total"] == (str(2**64 - 1) if limit == "max" else limit)
+
+
+async def test_counters_and_limits_are_read_back(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """Of a user its ended sessions and its limit, of a session what it used so far; what is not set is nothing."""
+    counts = {"bytes_in": str(2**33), "bytes_out": str(2**63)}
+    tables.put(USERS, name="12345", comment="edge:grant-1 abc 69a0", limit_bytes_total=str(2**64 - 1), **counts)
+    tables.put(USERS, name="6789", comment="edge:grant-2 abc")
+    tables.put(ACTIVE, user="12345", address="10.5.50.10", radius="false", uptime="12m", **counts)
+    state = await hotspot.observe()
+    user, other, (session,) = state.users["12345"], state.users["6789"], state.active
+    assert (user.octets_in, user.octets_out, user.limit_octets, user.since) == (2**33, 2**63, 2**64 - 1, "69a0")
+    assert (other.octets_in, other.octets_out, other.limit_octets, other.since) == (0, 0, 0, "")
+    assert (session.octets_in, session.octets_out) == (2**33, 2**63)
+
+
+@pytest.mark.parametrize("count", ["-1", "1.5", "10M", "", "9" * 30])
+async def test_a_count_that_cannot_be_read_is_unavailable(count: str, tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """Nothing is accounted for by a guess."""
+    tables.put(USERS, name="12345", comment="edge:v1", bytes_in=count)
+    with pytest.raises(UnavailableError, match="no count of bytes"):
+        await hotspot.observe()
 
 
 async def test_an_add_whose_answer_was_lost_is_found_again(tables: Tables, hotspot: MikrotikHotspot) -> None:

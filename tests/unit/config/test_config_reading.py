@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from easyisp_edge.config import ConfigError, Environment, Gateway, GatewayType, 
 from easyisp_edge.daemon.routers import radius_clients
 from easyisp_edge.domain.database_address import PostgresqlAddress, SqliteAddress
 from easyisp_edge.domain.packages import Service
+from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume, Money, RateLimit
 from easyisp_edge.errors import NotFoundError
 
@@ -127,6 +128,9 @@ def test_every_setting_in_a_comment_of_the_examples_is_right(tmp_path: Path, cre
     assert config.gateway("paybill").pull is not None
     assert {router.mode for router in config.routers} == set(RouterMode)
     assert config.portal.title == "Example Wi-Fi"
+    assert {package.package_id for package in config.packages if package.schedule} == {"nights", "weekend-nights"}
+    assert config.package("default", "3h-online").online_time == timedelta(hours=3)
+    assert config.package("default", "burst").rate_limit.burst is not None
     assert config.development
 
 
@@ -161,6 +165,54 @@ def test_values_become_the_domains(tmp_path: Path) -> None:
     assert found.duration == timedelta(days=8, hours=2, minutes=30)
     assert (found.rate_limit, found.data_limit) == (RateLimit(2000, 5000), DataVolume(1_500_000_000))
     assert (found.devices_max, found.active, found.router_ids) == (3, False, ("r1",))
+
+
+@pytest.mark.parametrize(
+    ("more", "schedule"),
+    [
+        ("", None),
+        ('hours = "22:00-06:00"', "22:00-06:00"),
+        ('hours = " 9:00 - 17:30 "', "09:00-17:30"),
+        ('hours = "22:00-24:00"', "22:00-24:00"),
+        ('hours = "18:00-06:00"\ndays = ["sat", "fri"]', "fri,sat 18:00-06:00"),
+        ('days = ["sun", "sat", "sun"]', "sat,sun 00:00-00:00"),
+        ('days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]', None),
+        ('hours = "22:00-06:00"\ndays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]', "22:00-06:00"),
+    ],
+)
+def test_hours_and_days_become_a_schedule(tmp_path: Path, more: str, schedule: str | None) -> None:
+    """Days without hours are whole days, in the order of the week; on every day and all day is no schedule."""
+    found = load(tmp_path, packages=PACKAGE + more).packages[0]
+    assert found.schedule == (None if schedule is None else Schedule.parse(schedule))
+
+
+def test_whole_days_are_open_from_midnight_to_midnight(tmp_path: Path) -> None:
+    """By Kenya's clock: a weekend is one opening of 48 hours."""
+    schedule = load(tmp_path, packages=PACKAGE + 'days = ["sat", "sun"]').packages[0].schedule
+    assert schedule is not None
+    friday = datetime(2026, 11, 27, 20, 59, tzinfo=UTC)
+    assert not schedule.is_open(friday)
+    assert schedule.closes_at(friday + timedelta(minutes=1)) == datetime(2026, 11, 29, 21, 0, tzinfo=UTC)
+
+
+def test_time_online_is_within_the_time_it_is_valid(tmp_path: Path) -> None:
+    """It may be as long, and not longer; the language is for who reads the router's refusals."""
+    package = PACKAGE.replace('"1h"', '"7d"') + 'online = "{online}"\nlanguage = "sw"\n'
+    found = load(tmp_path, packages=package.format(online="3h")).packages[0]
+    assert (found.online_time, found.duration) == (timedelta(hours=3), timedelta(days=7))
+    assert found.language == "sw"
+    assert load(tmp_path, packages=package.format(online="7d")).packages[0].online_time == timedelta(days=7)
+    assert problems(tmp_path, packages=package.format(online="7d1m")) == [
+        "packages.toml:7: package[1].online: is longer than duration, which says how long the package is valid"
+    ]
+
+
+def test_a_speed_takes_all_that_mikrotik_lets_follow(tmp_path: Path) -> None:
+    """Burst, threshold, seconds, priority and least speed, in this order."""
+    speed = "2M/5M 4M/10M 1500k/4M 10/10 3 512k/1M"
+    found = load(tmp_path, packages=PACKAGE.replace("5M", speed)).packages[0].rate_limit
+    assert str(found) == speed
+    assert (found.upload_kbps, found.download_kbps) == (2000, 5000)
 
 
 def test_defaults_are_those_of_a_site(tmp_path: Path) -> None:
@@ -361,3 +413,12 @@ def test_conditions_hold_for_gateways_made_by_hand() -> None:
     with pytest.raises(ValueError, match="BANK needs the bank account"):
         Gateway.model_validate({**till, **keys, "sub_type": "BANK", "business_shortcode": "600986"})
     assert Gateway.model_validate({**till, **keys}).signing_shortcode == "512345"
+
+
+def test_a_router_has_the_pool_for_pppoe_that_its_file_names(tmp_path: Path) -> None:
+    """As RADIUS hands it on; left out, the router is told of none."""
+    both = RADIUS + RADIUS.replace("r2", "r3").replace("10.0.0.2", "10.0.0.3").replace(
+        '"key" }', '"key", pppoe_pool = "pppoe customers" }'
+    )
+    config = load(tmp_path, gateways=GATEWAY, routers=both)
+    assert [client.pppoe_pool for client in radius_clients(config)] == [None, "pppoe customers"]

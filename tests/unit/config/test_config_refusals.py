@@ -195,6 +195,14 @@ CASES = {
         ("routers", "", 'radius.incoming_port = "3799"\n'),
         'routers.toml:16: router[2].radius.incoming_port: "3799" is not a whole number',
     ),
+    "a pool that is no name": (
+        ("routers", "", "radius.pppoe_pool = 5\n"),
+        'routers.toml:16: router[2].radius.pppoe_pool: 5 is not text in quotes; did you mean "5"?',
+    ),
+    "a pool without a name": (
+        ("routers", "", 'radius.pppoe_pool = ""\n'),
+        'routers.toml:16: router[2].radius.pppoe_pool: "" is not 1 to 64 plain characters',
+    ),
     "free of charge": (
         ("packages", "price = 10", "price = 0"),
         "packages.toml:5: package[1].price: M-Pesa takes from 1 to 250000 shillings at once",
@@ -210,6 +218,95 @@ CASES = {
     "domain's own refusal": (
         ("packages", '"5M"', '"fast"'),
         "packages.toml:7: package[1].speed: 'fast' is no speed such as 5M, or 2M/5M for up/down",
+    ),
+    "more time online than it is valid": (
+        ("packages", "", 'online = "2h"\n'),
+        "packages.toml:16: package[2].online: is longer than duration, which says how long the package is valid",
+    ),
+    "time online that is none": (
+        ("packages", "", 'online = "3"\n'),
+        'packages.toml:16: package[2].online: "3" is no duration such as 30m, 24h, 7d or 1d12h',
+    ),
+    "hours as people say them": (
+        ("packages", "", 'hours = "10pm-6am"\n'),
+        ('packages.toml:16: package[2].hours: "10pm-6am" is no hours such as 22:00-06:00; did you mean "22:00-06:00"?'),
+    ),
+    "hours without minutes": (
+        ("packages", "", 'hours = "9 to 17.30"\n'),
+        (
+            'packages.toml:16: package[2].hours: "9 to 17.30" is no hours such as 22:00-06:00; '
+            'did you mean "09:00-17:30"?'
+        ),
+    ),
+    "hours no clock shows": (
+        ("packages", "", 'hours = "22:00-25:00"\n'),
+        'packages.toml:16: package[2].hours: "22:00-25:00" is no hours such as 22:00-06:00',
+    ),
+    "hours that no clock could show": (
+        ("packages", "", 'hours = "22-26"\n'),
+        'packages.toml:16: package[2].hours: "22-26" is no hours such as 22:00-06:00',
+    ),
+    "hours without quotes": (
+        ("packages", "", "hours = 22:00:00\n"),
+        "packages.toml:16: package[2].hours: a date or time is not text in quotes",
+    ),
+    "days among the hours": (
+        ("packages", "", 'hours = "fri,sat 22:00-06:00"\n'),
+        'packages.toml:16: package[2].hours: "fri,sat 22:00-06:00" has days in it; they belong under days',
+    ),
+    "hours that are the whole day": (
+        ("packages", "", 'hours = "06:00-06:00"\n'),
+        'packages.toml:16: package[2].hours: "06:00-06:00" is the whole day; leave hours out for that',
+    ),
+    "a day written out": (
+        ("packages", "", 'days = ["fri", "Saturday"]\n'),
+        (
+            'packages.toml:16: package[2].days[2]: "Saturday" is not one of mon, tue, wed, thu, fri, sat, sun; '
+            'did you mean "sat"?'
+        ),
+    ),
+    "a day that is none": (
+        ("packages", "", 'days = ["xyz"]\n'),
+        'packages.toml:16: package[2].days[1]: "xyz" is not one of mon, tue, wed, thu, fri, sat, sun',
+    ),
+    "no day at all": (
+        ("packages", "", "days = []\n"),
+        "packages.toml:16: package[2].days: names no day; leave it out for every day",
+    ),
+    "one day where a list belongs": (
+        ("packages", "", 'days = "fri"\n'),
+        'packages.toml:16: package[2].days: "fri" is not a list in square brackets',
+    ),
+    "a language we do not speak": (
+        ("packages", "", 'language = "swa"\n'),
+        'packages.toml:16: package[2].language: "swa" is not one of en, sw; did you mean "sw"?',
+    ),
+    "speed in other units": (
+        ("packages", '"5M"', '"2 Mbps / 5 Mbps"'),
+        (
+            "packages.toml:7: package[1].speed: '2 Mbps / 5 Mbps' is no speed such as 5M, or 2M/5M for up/down; "
+            'did you mean "2M / 5M"?'
+        ),
+    ),
+    "a burst that is none": (
+        ("packages", '"5M"', '"2M/5M fast"'),
+        'packages.toml:7: package[1].speed: "fast" is no burst speed such as 4M/10M',
+    ),
+    "a burst below the speed": (
+        ("packages", '"5M"', '"2M/5M 1M/10M"'),
+        "packages.toml:7: package[1].speed: '2M/5M 1M/10M' has a burst below its speed",
+    ),
+    "no seconds for a burst": (
+        ("packages", '"5M"', '"2M/5M 4M/10M 1500k/4M 10s/10s"'),
+        'packages.toml:7: package[1].speed: "10s/10s" is no number of burst seconds such as 10/10',
+    ),
+    "no such priority": (
+        ("packages", '"5M"', '"2M/5M 4M/10M 1500k/4M 10/10 9"'),
+        'packages.toml:7: package[1].speed: "9" is no priority from 1 to 8',
+    ),
+    "more than belongs to a speed": (
+        ("packages", '"5M"', '"5M 6M 4M 10 8 1M 1M"'),
+        "packages.toml:7: package[1].speed: '5M 6M 4M 10 8 1M 1M' is no speed such as 5M, or 2M/5M for up/down",
     ),
     "unknown tenant": (
         ("gateways", '"south"', '"sotuh"'),

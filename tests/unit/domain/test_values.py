@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
+from easyisp_edge.domain.values import Burst, DataVolume, MacAddress, Money, Msisdn, Rate, RateLimit
 from easyisp_edge.errors import InvalidError
 from tests.unit.shop import a_purchase
 
@@ -188,6 +188,52 @@ def test_a_speed_comes_back(up: int, up_unit: str, down: int, down_unit: str) ->
     assert RateLimit.parse(f"{up}{up_unit}") == RateLimit(rate.upload_kbps, rate.upload_kbps)
 
 
+RATES = st.builds(Rate, st.integers(1, 499_999), st.integers(1, 499_999))
+SECONDS = st.integers(1, 999)
+
+
+@given(RATES, RATES, RATES, SECONDS, SECONDS, st.none() | st.integers(1, 8), st.none() | RATES)
+def test_a_speed_with_all_that_may_follow_comes_back(  # noqa: PLR0917 - that is how much may follow
+    own: Rate, more: Rate, threshold: Rate, up: int, down: int, priority: int | None, least: Rate | None
+) -> None:
+    """Burst, threshold, seconds, priority and least speed, in this order; what follows may be left out from the end."""
+    faster = Rate(own.upload_kbps + more.upload_kbps, own.download_kbps + more.download_kbps)
+    priority = 8 if priority is None and least is not None else priority
+    words = [own, faster, threshold, f"{up}/{down}", priority, least]
+    wanted = RateLimit(*own, Burst(faster, threshold, up, down), priority, least)
+    text = " ".join(str(word) for word in words if word is not None)
+    assert RateLimit.parse(text) == wanted
+    assert RateLimit.parse(str(wanted)) == wanted
+    assert str(wanted) == text
+
+
+@given(RATES, st.integers(1, 8), st.none() | RATES)
+def test_a_speed_without_burst_keeps_what_follows_in_its_place(own: Rate, priority: int, least: Rate | None) -> None:
+    """A burst at its own speed is none, and stands where one would."""
+    wanted = RateLimit(*own, None, priority, least)
+    assert RateLimit.parse(str(wanted)) == wanted
+    assert str(wanted).split()[:5] == [str(own)] * 3 + ["1/1", str(priority)]
+
+
+READ_SPEEDS = {
+    "2M/5M": RateLimit(2000, 5000),
+    "5M": RateLimit(5000, 5000),
+    "2M/5M 4M/10M": RateLimit(2000, 5000, Burst(Rate(4000, 10000), Rate(2000, 5000), 1, 1)),
+    "1M 2M 1500k 10": RateLimit(1000, 1000, Burst(Rate(2000, 2000), Rate(1500, 1500), 10, 10)),
+    "512k/2M 1M/4M 384k/1536k 10/10 8 256k/512k": RateLimit(
+        512, 2000, Burst(Rate(1000, 4000), Rate(384, 1536), 10, 10), 8, Rate(256, 512)
+    ),
+    " 2M / 5M   4M /10M ": RateLimit(2000, 5000, Burst(Rate(4000, 10000), Rate(2000, 5000), 1, 1)),
+    "2M/5M 2M/5M 2M/5M 1/1 5": RateLimit(2000, 5000, None, 5),
+}
+
+
+@pytest.mark.parametrize(("text", "rate"), READ_SPEEDS.items(), ids=READ_SPEEDS.keys())
+def test_speeds_are_read_as_the_router_reads_them(text: str, rate: RateLimit) -> None:
+    """One figure is both ways; what is missing of a burst is the speed itself, and one second."""
+    assert RateLimit.parse(text) == rate
+
+
 @given(st.one_of(st.text(), NEARLY))
 def test_anything_else_is_a_speed_or_a_volume_or_refused(odd: str) -> None:
     """No text raises anything but `InvalidError`; no speed is nought."""
@@ -197,7 +243,23 @@ def test_anything_else_is_a_speed_or_a_volume_or_refused(odd: str) -> None:
     assert volume is None or 0 <= volume.octets < 2**63
 
 
-@pytest.mark.parametrize("odd", ["", "5", "5m", "0M", "5M/0k", "5G", "-5M", "5M/", "5M/5M/5M", "\u0665M"])
+ODD_BURSTS = [
+    "5M 4M",
+    "5M/5M 4M/6M",
+    "5M 6M 0k",
+    "5M 6M 5M 0",
+    "5M 6M 5M 1000",
+    "5M 6M 5M 1/0",
+    "5M 6M 5M 1 0",
+    "5M 6M 5M 1 9",
+    "5M 6M 5M 1 1/1",
+    "5M 6M 5M 1 1 0k",
+    "5M 6M 5M 1 1 1M 1M",
+    "5M 6M 5M 1M",
+]
+
+
+@pytest.mark.parametrize("odd", ["", "5", "5m", "0M", "5M/0k", "5G", "-5M", "5M/", "5M/5M/5M", "\u0665M", *ODD_BURSTS])
 def test_what_is_no_speed_is_refused(odd: str) -> None:
     """Units are k and M, and something must come through."""
     with pytest.raises(InvalidError):

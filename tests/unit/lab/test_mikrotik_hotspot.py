@@ -4,6 +4,7 @@ import pytest
 
 from easyisp_edge.errors import NotFoundError
 from easyisp_edge.lab.mikrotik import Destination, MikrotikOptions, TrapError
+from easyisp_edge.lab.mikrotik.sessions import TerminateCause
 from tests.fakes.mikrotik_stage import IP, MAC, OTHER_MAC, Stage, let_run, mikrotik_stage
 
 USER = "/ip/hotspot/user"
@@ -164,6 +165,56 @@ async def test_bytes_are_counted_over_sessions() -> None:
         assert await log_in(stage) == "user kofi has reached traffic limit"
         await command(stage, f"{USER}/reset-counters", "=numbers=kofi")
         assert await log_in(stage) is None
+
+
+async def test_a_row_counts_what_has_ended() -> None:
+    """In 64 bits, both ways: not the session that runs, nor one of a row that is gone; a new row starts at nothing."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, f"=limit-bytes-total={2**64 - 1}")
+        await log_in(stage)
+        stage.router.traffic(MAC, 2**33, 2**40)
+        assert stage.router.users[-1]["bytes-out"] == "0"
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        row = stage.router.users[-1]
+        assert (row["bytes-in"], row["bytes-out"]) == (str(2**33), str(2**40))
+        await log_in(stage)
+        assert (await rows(stage, ACTIVE))[0]["limit-bytes-total"] == str(2**64 - 1 - 2**33 - 2**40)
+        stage.router.traffic(MAC, 10, 10)
+        await command(stage, f"{USER}/remove", f"=.id={row['.id']}")
+        await add_user(stage)
+        await command(stage, f"{ACTIVE}/remove", "=.id=*2")
+        assert [stage.router.users[-1][name] for name in ("uptime", "bytes-in", "bytes-out")] == ["0s", "0", "0"]
+        assert "limit-bytes-total" not in stage.router.users[-1]
+
+
+async def test_counters_survive_a_reboot_without_the_session_that_ran() -> None:
+    """What had ended stays counted, what ran when the power went is nowhere."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        await stage.clock.advance(60)
+        stage.router.traffic(MAC, 100, 200)
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        await log_in(stage)
+        stage.router.traffic(MAC, 1, 2)
+        await stage.router.reboot(down_seconds=40)
+        await stage.clock.advance(41)
+        assert [stage.router.users[-1][name] for name in ("uptime", "bytes-in", "bytes-out")] == ["1m", "100", "200"]
+
+
+async def test_a_used_up_byte_limit_takes_the_cookie_with_it() -> None:
+    """The session ends as by the NAS's request, so the device is not back by its MAC cookie."""
+    async with mikrotik_stage(MikrotikOptions(login_by="http-pap,mac-cookie")) as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-bytes-total=1000")
+        await log_in(stage)
+        assert await rows(stage, "/ip/hotspot/cookie")
+        (session,) = stage.router.hotspot.sessions.values()
+        stage.router.traffic(MAC, 400, 600)
+        assert session.end() == (session.last_traffic, TerminateCause.NAS_REQUEST)
+        assert not await rows(stage, "/ip/hotspot/cookie")
 
 
 async def test_a_session_ends_at_its_timeouts() -> None:

@@ -1,93 +1,27 @@
-"""A router asks whether a device may go online; a grant's time begins and ends."""
+"""A grant's time begins and ends, stands still and goes on; routers are told when something is to be done there."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 
-from easyisp_edge.domain.grants import Grant, GrantState
-from easyisp_edge.domain.logins import LoginAccepted, LoginAnswer, LoginRejected, LoginRequest
-from easyisp_edge.domain.packages import Service
-from easyisp_edge.domain.values import DataVolume
-from easyisp_edge.errors import UnavailableError
-from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.presence import Presence
-from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT, Books, add_grant, open_books
+from easyisp_edge.domain.grants import GrantState
+from easyisp_edge.domain.logins import UsageKind
+from easyisp_edge.domain.schedules import Schedule
+from tests.unit.services.gate import Gate
+from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, open_books
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from easyisp_edge.domain.packages import Package
-    from easyisp_edge.store.store import Tables
+    from easyisp_edge.domain.sessions import Session
 
-T = TypeVar("T")
-
-FAMILY = replace(HOUR, package_id="7d", devices_max=2, data_limit=DataVolume(10**9))
-ELSEWHERE = replace(HOUR, package_id="x", router_ids=("second",))
-
-
-@dataclass(frozen=True)
-class Password:
-    """A credential that was made from that password."""
-
-    text: str
-
-    def matches(self, password: str) -> bool:
-        return password == self.text
-
-
-@dataclass
-class Gate:
-    """The access service over real books: two routers of one tenant, one of another."""
-
-    books: Books
-    wakes: dict[str, Wake] = field(default_factory=lambda: {name: Wake() for name in (ROUTER, "second", "foreign")})
-
-    def __post_init__(self) -> None:
-        self.service = AccessService(
-            store=self.books.store,
-            clock=self.books.clock,
-            presence=Presence(),
-            tenant_of={ROUTER: TENANT, "second": TENANT, "foreign": "other"},
-            message=lambda router_id, key: f"{router_id}: {key}",
-            router_changed=self.wakes,
-        )
-
-    async def add(self, package: Package = HOUR, **changes: Any) -> Grant:
-        return await self.books.store.write(lambda tx: add_grant(tx, package, **changes))
-
-    def grant(self, grant_id: str = "grant-1") -> Grant:
-        found = self.books.store.read.grants.by_id(grant_id)
-        assert found is not None
-        return found
-
-    async def ask(self, grant: Grant, **changes: Any) -> LoginAnswer:
-        answer = self.service.answer(a_request(grant, **changes))
-        return await answer if inspect.isawaitable(answer) else answer
-
-    async def rung(self) -> set[str]:
-        """Whose bells rang since they were last listened to."""
-        return {name for name, wake in self.wakes.items() if await wake.wait(self.books.clock, 0)}
-
-
-def a_request(grant: Grant, **changes: Any) -> LoginRequest:
-    request = LoginRequest(
-        router_id=ROUTER,
-        username=grant.username,
-        credential=Password(grant.password),
-        mac=MAC,
-        address="10.5.50.11",
-        service=Service.HOTSPOT,
-        session_id="80000001",
-    )
-    return request._replace(**changes)
+NIGHT = replace(HOUR, package_id="night", duration=timedelta(days=7), schedule=Schedule.parse("22:00-06:00"))
+FAMILY = replace(HOUR, package_id="family", devices_max=2)
 
 
 @pytest.fixture
@@ -97,162 +31,24 @@ async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
         yield Gate(books)
 
 
-REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "a wrong password": ({"credential": Password("guess")}, "wrong_password"),
-    "an unknown user name": ({"username": "nobody"}, "unknown_user"),
-    "an empty user name": ({"username": ""}, "unknown_user"),
-    "a router of another tenant": ({"router_id": "foreign"}, "unknown_user"),
-    "a router nobody knows": ({"router_id": "stolen"}, "unknown_user"),
-    "another device": ({"mac": OTHER_MAC}, "other_device"),
-    "another service": ({"service": Service.PPPOE}, "other_place"),
-}
-
-
-@pytest.mark.parametrize(("changes", "message"), REFUSALS.values(), ids=REFUSALS.keys())
-@pytest.mark.parametrize("state", [GrantState.WAITING, GrantState.RUNNING])
-async def test_who_may_not_is_told_why(gate: Gate, state: GrantState, changes: dict[str, Any], message: str) -> None:
-    """In the customer's words; a refusal starts no time."""
-    grant = await gate.add()
-    if state is GrantState.RUNNING:
-        await gate.service.started(grant)
-    before = gate.grant()
-    router = changes.get("router_id", ROUTER)
-    assert await gate.ask(grant, **changes) == LoginRejected(f"{router}: rejects.{message}")
-    assert gate.grant() == before
-
-
-async def test_a_package_for_another_router_is_refused_here(gate: Gate) -> None:
-    """And accepted there."""
-    grant = await gate.add(ELSEWHERE)
-    assert await gate.ask(grant) == LoginRejected(f"{ROUTER}: rejects.other_place")
-    assert isinstance(await gate.ask(grant, router_id="second"), LoginAccepted)
-
-
-async def test_time_that_is_up_is_refused(gate: Gate) -> None:
-    """From the second it is up, also before the round has ended the grant, and for ever after."""
-    grant = await gate.add()
-    await gate.ask(grant)
-    gate.books.time.advance(3600)
-    assert await gate.ask(grant) == LoginRejected(f"{ROUTER}: rejects.time_up")
-    await gate.service.end_round()
-    assert await gate.ask(grant) == LoginRejected(f"{ROUTER}: rejects.time_up")
-
-
-async def test_the_password_is_asked_for_before_anything_is_told(gate: Gate) -> None:
-    """Whoever guesses user names does not learn whose time is up."""
-    grant = await gate.add()
-    await gate.ask(grant)
-    gate.books.time.advance(3600)
-    refused = await gate.ask(grant, credential=Password("guess"))
-    assert refused == LoginRejected(f"{ROUTER}: rejects.wrong_password")
-
-
-async def test_the_first_use_starts_the_time_and_is_committed_first(gate: Gate) -> None:
-    """The answer waits for the disk: no power cut gives the hour away twice."""
-    grant = await gate.add()
-    gate.books.time.advance(86_400)
-    answer = gate.service.answer(a_request(grant))
-    assert not isinstance(answer, LoginAccepted | LoginRejected)
-    assert gate.grant().state is GrantState.WAITING
-    accepted = await answer
-    assert gate.grant().state is GrantState.RUNNING
-    assert accepted == LoginAccepted("grant-1", 3600, HOUR.rate_limit, None, 1)
-    assert gate.books.events() == ["payment.booked", "grant.made", "grant.started"]
-
-
-async def test_the_second_use_is_answered_at_once(gate: Gate) -> None:
-    """From the reading connection, with the time that is left."""
-    grant = await gate.add()
-    await gate.ask(grant)
-    gate.books.time.advance(600.5)
-    assert gate.service.answer(a_request(grant)) == LoginAccepted("grant-1", 3000, HOUR.rate_limit, None, 1)
-    assert gate.books.events() == ["payment.booked", "grant.made", "grant.started"]
-
-
-async def test_many_first_uses_at_once_start_it_once(gate: Gate) -> None:
-    """A router that asks again before it is answered does not move the end."""
-    grant = await gate.add()
-    answers = await asyncio.gather(*(gate.ask(grant) for _ in range(5)))
-    assert answers == [answers[0]] * 5
-    assert gate.books.events() == ["payment.booked", "grant.made", "grant.started"]
-
-
-async def test_a_disk_that_does_not_write_answers_nothing(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The router is not told yes on a start that is not on the disk; it asks again."""
-    grant = await gate.add()
-
-    async def full(_self: object, _work: object) -> None:
-        raise UnavailableError("store.not_written", "full")
-
-    monkeypatch.setattr(type(gate.books.store), "write", full)
-    with pytest.raises(UnavailableError):
-        await gate.ask(grant)
-    assert gate.grant().state is GrantState.WAITING
-
-
-async def test_an_answer_tells_what_was_bought(gate: Gate) -> None:
-    """Speed, data, devices."""
-    grant = await gate.add(FAMILY)
-    assert await gate.ask(grant) == LoginAccepted("grant-1", 3600, FAMILY.rate_limit, DataVolume(10**9), 2)
-
-
-async def test_a_package_for_several_devices_takes_another_device(gate: Gate) -> None:
-    """The router counts how many are on at once."""
-    grant = await gate.add(FAMILY)
-    assert isinstance(await gate.ask(grant, mac=OTHER_MAC), LoginAccepted)
-
-
-@pytest.mark.parametrize(("bound", "asked"), [(None, OTHER_MAC), (MAC, None)])
-async def test_a_device_nobody_named_is_not_held_against_it(gate: Gate, bound: Any, asked: Any) -> None:
-    """Where the purchase did not know the device, or the router does not say it."""
-    grant = await gate.add(mac=bound)
-    assert isinstance(await gate.ask(grant, mac=asked), LoginAccepted)
-
-
-async def test_the_last_moment_is_a_whole_second(gate: Gate) -> None:
-    """A router takes nought for no limit at all."""
-    grant = await gate.add()
-    await gate.ask(grant)
-    gate.books.time.advance(3599.9)
-    accepted = await gate.ask(grant)
-    assert isinstance(accepted, LoginAccepted)
-    assert accepted.session_seconds == 1
-
-
-async def test_a_slow_disk_gives_no_endless_session(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the time was up before its start was on the disk, the answer is one second, not nought."""
-    grant = await gate.add(seconds_left=1)
-    write = gate.books.store.write
-
-    async def slow_write(work: Callable[[Tables], T]) -> T:
-        result = await write(work)
-        gate.books.time.advance(30)
-        return result
-
-    monkeypatch.setattr(type(gate.books.store), "write", lambda _self, work: slow_write(work))
-    accepted = await gate.ask(grant)
-    assert isinstance(accepted, LoginAccepted)
-    assert accepted.session_seconds == 1
-
-
 async def test_the_end_round_ends_what_is_over(gate: Gate) -> None:
     """Once, with the routers of that tenant told; it gives the time until the next end."""
     first = await gate.add(number=1)
     second = await gate.add(number=2)
-    await gate.service.started(first)
+    await gate.access.started(first)
     gate.books.time.advance(600)
-    await gate.service.started(second)
-    assert await gate.service.end_round() == pytest.approx(3000.0)
+    await gate.access.started(second)
+    assert await gate.access.end_round() == pytest.approx(3000.0)
     assert await gate.rung() == set()
     gate.books.time.advance(3000)
-    assert await gate.service.end_round() == pytest.approx(600.0)
+    assert await gate.access.end_round() == pytest.approx(600.0)
     assert gate.grant("grant-1").state is GrantState.ENDED
     assert gate.grant("grant-2").state is GrantState.RUNNING
     assert await gate.rung() == {ROUTER, "second"}
-    await gate.service.end_round()
+    await gate.access.end_round()
     assert await gate.rung() == set()
     gate.books.time.advance(600)
-    assert await gate.service.end_round() is None
+    assert await gate.access.end_round() is None
     assert gate.books.events().count("grant.ended") == 2
 
 
@@ -260,26 +56,26 @@ async def test_a_waiting_grant_never_ends(gate: Gate) -> None:
     """Its time does not run."""
     await gate.add()
     gate.books.time.advance(10**8)
-    assert await gate.service.end_round() is None
+    assert await gate.access.end_round() is None
     assert gate.grant().state is GrantState.WAITING
 
 
 async def test_a_start_rings_for_the_round_of_ends(gate: Gate) -> None:
     """The next end may be sooner than what it waits for."""
     grant = await gate.add()
-    await gate.service.started(grant)
-    assert await gate.service.ended.wait(gate.books.clock, 0)
-    await gate.service.started(gate.grant())
-    assert not await gate.service.ended.wait(gate.books.clock, 0)
+    await gate.access.started(grant)
+    assert await gate.access.ended.wait(gate.books.clock, 0)
+    await gate.access.started(gate.grant())
+    assert not await gate.access.ended.wait(gate.books.clock, 0)
 
 
 async def test_a_start_rings_for_who_wrote_the_login_elsewhere(gate: Gate) -> None:
     """Once: what bounds it there is its end from now on."""
     grant = await gate.add()
-    await gate.service.started(grant)
-    assert await gate.service.begun.wait(gate.books.clock, 0)
-    await gate.service.started(gate.grant())
-    assert not await gate.service.begun.wait(gate.books.clock, 0)
+    await gate.access.started(grant)
+    assert await gate.access.begun.wait(gate.books.clock, 0)
+    await gate.access.started(gate.grant())
+    assert not await gate.access.begun.wait(gate.books.clock, 0)
 
 
 async def test_a_start_that_is_learnt_of_late_counts_from_then(gate: Gate) -> None:
@@ -287,25 +83,180 @@ async def test_a_start_that_is_learnt_of_late_counts_from_then(gate: Gate) -> No
     grant = await gate.add()
     bought = gate.books.now()
     gate.books.time.advance(3000)
-    await gate.service.started(grant, bought)
+    await gate.access.started(grant, bought)
     assert gate.grant().started_at == bought
     assert gate.grant().ends_at == bought + timedelta(hours=1)
     gate.books.time.advance(600)
-    await gate.service.end_round()
+    await gate.access.end_round()
     assert gate.grant().state is GrantState.ENDED
 
 
-async def test_what_lets_a_device_on(gate: Gate) -> None:
-    """What runs comes before what waits; what is over and what is another's does not count."""
-    await gate.add(number=1)
-    running = await gate.add(number=2)
-    await gate.service.started(running)
-    admission = gate.service.admission_of_device(TENANT, MAC)
-    assert admission is not None
-    assert admission.grant_id == "grant-2"
+async def test_what_was_set_aside_goes_on_from_now(gate: Gate) -> None:
+    """Also where its device's session is only learnt of late: what that used before was counted then."""
+    grant = await gate.run()
+    gate.books.time.advance(600)
+    await gate.run(number=2, mac=OTHER_MAC)
+    await gate.add(number=3)
+    before = gate.books.now()
+    await gate.access.switch_to("default", MAC, "grant-3")
+    gate.books.time.advance(60)
+    await gate.access.started(gate.grant(), before - timedelta(minutes=5))
+    assert gate.grant().ends_at == gate.books.now() + timedelta(seconds=3000)
+    assert gate.grant().started_at == grant.started_at
+
+
+async def test_an_end_is_told_once_however_it_is_found(gate: Gate) -> None:
+    """Both by the clock and by the time that several devices used online."""
+    package = replace(FAMILY, online_time=timedelta(minutes=50))
+    grant = await gate.run(package)
+    for mac in (MAC, OTHER_MAC):
+        await gate.report(grant, mac)
     gate.books.time.advance(3600)
-    admission = gate.service.admission_of_device(TENANT, MAC)
-    assert admission is not None
-    assert admission.grant_id == "grant-1"
-    assert gate.service.admission_of_device(TENANT, OTHER_MAC) is None
-    assert gate.service.admission_of_device("other", MAC) is None
+    await gate.access.end_round()
+    assert gate.books.events().count("grant.ended") == 1
+
+
+# Hours
+
+
+async def test_routers_are_told_when_hours_begin_and_end(gate: Gate) -> None:
+    """All of the tenant's, once at each; in between there is nothing to do, and the next round is at the change."""
+    await gate.run(NIGHT)
+    gate.at(21)
+    assert await gate.access.hours_round() == 3600
+    assert await gate.rung() == set()
+    gate.books.time.advance(3600)
+    assert await gate.access.hours_round() == 8 * 3600
+    assert await gate.rung() == {ROUTER, "second", "foreign"}
+    gate.books.time.advance(3600)
+    assert await gate.access.hours_round() == 7 * 3600
+    assert await gate.rung() == set()
+    gate.books.time.advance(7 * 3600)
+    assert await gate.access.hours_round() == 16 * 3600
+    assert await gate.rung() == {ROUTER, "second", "foreign"}
+
+
+async def test_a_box_that_starts_within_hours_tells_its_routers(gate: Gate) -> None:
+    """They may have begun while it was off."""
+    await gate.add(NIGHT)
+    gate.at(23)
+    await gate.access.hours_round()
+    await gate.rung()
+    gate.restart()
+    await gate.access.hours_round()
+    assert await gate.rung() == {ROUTER, "second", "foreign"}
+
+
+async def test_without_hours_there_is_no_round_to_wait_for(gate: Gate) -> None:
+    """Nor for those of packages of which nobody has anything left."""
+    await gate.run()
+    assert await gate.access.hours_round() is None
+    await gate.run(NIGHT, number=2)
+    gate.books.time.advance(8 * 24 * 3600)
+    await gate.access.end_round()
+    assert await gate.access.hours_round() is None
+    assert await gate.rung() == {ROUTER, "second"}  # told of the ends alone
+
+
+# Who may stay
+
+
+def the_session(gate: Gate, grant_id: str = "grant-1") -> Session:
+    (session,) = gate.books.store.read.sessions.open_of_grant(grant_id)
+    return session
+
+
+async def test_a_device_may_stay_while_its_grant_lasts(gate: Gate) -> None:
+    """To the second, and no longer."""
+    grant = await gate.run()
+    await gate.report(grant, MAC)
+    gate.books.time.advance(3599)
+    assert gate.access.may_stay(the_session(gate))
+    gate.books.time.advance(1)
+    assert not gate.access.may_stay(the_session(gate))
+
+
+async def test_a_device_may_stay_within_hours(gate: Gate) -> None:
+    """At closing it goes, though days are left."""
+    gate.at(23)
+    grant = await gate.run(NIGHT)
+    await gate.report(grant, MAC)
+    assert gate.access.may_stay(the_session(gate))
+    gate.at(6)
+    assert not gate.access.may_stay(the_session(gate))
+
+
+async def test_a_device_whose_grant_was_set_aside_goes(gate: Gate) -> None:
+    """And comes on by the other one."""
+    grant = await gate.run()
+    await gate.report(grant, MAC)
+    await gate.add(number=2)
+    await gate.access.switch_to("default", MAC, "grant-2")
+    assert not gate.access.may_stay(the_session(gate))
+
+
+async def test_a_device_that_a_grant_has_left_goes(gate: Gate) -> None:
+    """Unless it is one of several that it serves."""
+    for number, package, stays in ((1, HOUR, False), (2, FAMILY, True)):
+        grant = await gate.run(package, number=number, mac=OTHER_MAC)
+        await gate.report(grant, MAC)
+        assert gate.access.may_stay(the_session(gate, grant.grant_id)) == stays
+
+
+async def test_who_nobody_knows_is_left_alone(gate: Gate) -> None:
+    """Somebody else let them on."""
+    grant = await gate.run()
+    await gate.report(grant, MAC)
+    assert gate.access.may_stay(the_session(gate)._replace(grant_id=None))
+    assert gate.access.may_stay(the_session(gate)._replace(grant_id="grant-9"))
+
+
+# Time online, shared
+
+
+async def test_time_online_that_two_devices_use_ends_when_its_sum_is_used_up(gate: Gate) -> None:
+    """Each was let on for all of it; together they use it twice as fast, and are put off within a minute."""
+    package = replace(FAMILY, duration=timedelta(days=7), online_time=timedelta(hours=1))
+    grant = await gate.run(package)
+    for mac in (MAC, OTHER_MAC):
+        await gate.report(grant, mac)
+    began = gate.books.now()
+    while gate.grant().state is not GrantState.ENDED:
+        wait = await gate.access.end_round()
+        online = int((gate.books.now() - began).total_seconds())
+        if online and online % 300 == 0 and gate.grant().state is GrantState.RUNNING:
+            for mac in (MAC, OTHER_MAC):
+                await gate.report(grant, mac, UsageKind.INTERIM, online)
+        await gate.rung()
+        if gate.grant().state is not GrantState.ENDED:
+            gate.books.time.advance(30 if wait is None else min(30, max(1, wait)))
+    used_seconds = 2 * (gate.books.now() - began).total_seconds()
+    assert 3600 <= used_seconds <= 3660
+    assert not gate.access.may_stay(the_session_on(gate, MAC))
+
+
+def the_session_on(gate: Gate, mac: object) -> Session:
+    return next(each for each in gate.books.store.read.sessions.open_of_grant("grant-1") if each.mac == mac)
+
+
+async def test_time_online_that_one_device_uses_is_left_to_its_router(gate: Gate) -> None:
+    """It puts the device off to the second; a guess from here would cut it short."""
+    package = replace(HOUR, duration=timedelta(days=7), online_time=timedelta(hours=1))
+    grant = await gate.run(package)
+    await gate.report(grant, MAC)
+    gate.books.time.advance(3700)
+    await gate.access.end_round()
+    assert gate.grant().state is GrantState.RUNNING
+    await gate.report(grant, MAC, UsageKind.STOP, 3600)
+    assert gate.grant().state is GrantState.ENDED
+
+
+async def test_devices_that_are_silent_are_not_counted_for_ever(gate: Gate) -> None:
+    """What their reports say is made up for; of a router that is cut off nobody knows whether it serves them."""
+    package = replace(FAMILY, duration=timedelta(days=7), online_time=timedelta(hours=1))
+    grant = await gate.run(package)
+    for mac in (MAC, OTHER_MAC):
+        await gate.report(grant, mac)
+    gate.books.time.advance(6 * 3600)
+    await gate.access.end_round()
+    assert gate.grant().state is GrantState.RUNNING

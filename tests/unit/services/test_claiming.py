@@ -15,7 +15,8 @@ from easyisp_edge.domain.payments import EvidenceSource
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.values import MacAddress, Money
 from easyisp_edge.services.booking import Buyer
-from easyisp_edge.services.claiming import MOVES_PER_DAY, refuse
+from easyisp_edge.services.claiming import refuse
+from easyisp_edge.services.grant_life import MOVES_PER_DAY
 from easyisp_edge.services.judgement import Receiver, Verdict
 from tests.fakes.clocks import START
 from tests.fakes.gateway import PAYER, RECEIPT, callback_paid, money_record, not_paid, query_paid

@@ -11,7 +11,7 @@ from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError, NotFoundError
-from easyisp_edge.services.claiming import MOVES_PER_DAY
+from easyisp_edge.services.grant_life import MOVES_PER_DAY
 from tests.fakes.gateway import PAYER
 from tests.unit.claims_stage import (
     AN_HOUR,

@@ -2,83 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from easyisp_edge.config import RouterMode
-from easyisp_edge.domain.grants import Grant, GrantState
+from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.routers import USER_MARK
 from easyisp_edge.domain.values import RateLimit
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.reconcile import IMPATIENT_FOR, IMPATIENT_SECONDS, Reconciler, user_profile
+from easyisp_edge.services.reconcile import IMPATIENT_FOR, IMPATIENT_SECONDS, user_profile
 from tests.fakes.router import FakeRouter
-from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT, Books, add_grant, open_books
+from tests.unit.services.spot import ONE, TWO, Spot
+from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, open_books
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from easyisp_edge.domain.packages import Package
     from easyisp_edge.domain.routers import RouterState
 
 FAMILY = replace(HOUR, package_id="7d", devices_max=2, rate_limit=RateLimit(3000, 8000))
-ONE, TWO = "USER000001", "USER000002"
-
-
-@dataclass
-class Spot:
-    """A reconciler over real books, with a router it looks after."""
-
-    books: Books
-    mode: RouterMode = RouterMode.HOTSPOT_USER
-    router: FakeRouter = field(default_factory=FakeRouter)
-    presence: Presence = field(default_factory=Presence)
-
-    def __post_init__(self) -> None:
-        self.access = AccessService(
-            store=self.books.store,
-            clock=self.books.clock,
-            presence=self.presence,
-            tenant_of={ROUTER: TENANT},
-            message=lambda _router, key: key,
-            router_changed={ROUTER: Wake()},
-        )
-        self.reconciler = Reconciler(
-            router_id=ROUTER,
-            tenant_id=TENANT,
-            mode=self.mode,
-            router=self.router,
-            store=self.books.store,
-            clock=self.books.clock,
-            presence=self.presence,
-            started=self.access.started,
-        )
-
-    async def add(self, package: Package = HOUR, **changes: Any) -> Grant:
-        return await self.books.store.write(lambda tx: add_grant(tx, package, **changes))
-
-    async def round(self) -> list[str]:
-        """One round; gives the steps it took."""
-        before = len(self.router.steps)
-        await self.reconciler.round()
-        return self.router.steps[before:]
-
-    async def pass_time(self, seconds: int, user: str = ONE) -> None:
-        """Time goes by with a user on; what is over is ended."""
-        self.books.time.advance(seconds)
-        self.router.run_session(user, seconds)
-        await self.access.end_round()
-
-    def state(self, number: int = 1) -> GrantState:
-        found = self.books.store.read.grants.by_id(f"grant-{number}")
-        assert found is not None
-        return found.state
 
 
 @pytest.fixture
@@ -114,10 +60,11 @@ async def test_a_new_grant_is_let_on(spot: Spot) -> None:
 
 
 async def test_a_second_round_changes_nothing(spot: Spot) -> None:
-    """Neither on the router nor in the books: not even box time is written."""
+    """Neither on the router nor, once what was used is noted, in the books: not even box time is written."""
     await spot.add()
     await spot.round()
     await spot.pass_time(60)
+    await spot.round()
     before = (spot.books.store.read.clock.last(), spot.books.events())
     for _ in range(3):
         assert await spot.round() == []

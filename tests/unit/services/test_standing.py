@@ -13,6 +13,7 @@ from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
+from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import NotFoundError
 from easyisp_edge.services.booking import Buyer
@@ -149,6 +150,94 @@ async def test_the_time_of_all_that_was_bought_adds_up(books: Books) -> None:
     presence.came(ROUTER, first.username)
     shown = standing(books, presence).of_device(TENANT, MAC)
     assert (shown.step, shown.seconds_left) == (Step.ONLINE, 3000 + 3600)
+
+
+NIGHTS = replace(HOUR, package_id="nights", schedule=Schedule.parse("22:00-06:00"))
+ONLINE_HOUR = replace(HOUR, package_id="online", duration=timedelta(days=7), online_time=timedelta(hours=1))
+TO_THE_NIGHT = 13 * 3600  # it is nine in the morning in Kenya
+
+
+async def test_what_is_shut_says_when_it_opens(books: Books) -> None:
+    """To the device and to who holds the purchase; at the hour it is connected, and shut again in the morning."""
+    grant = await books.store.write(lambda tx: add_grant(tx, NIGHTS))
+    purchase = books.store.read.purchases.by_id(grant.purchase_id or "")
+    assert purchase is not None
+    service = standing(books)
+    for found in (service.of_device(TENANT, MAC), service.of_purchase(purchase)):
+        assert (found.step, found.opens_at) == (Step.SHUT, START + timedelta(seconds=TO_THE_NIGHT))
+        assert found.seconds_left == 3600
+    books.time.advance(TO_THE_NIGHT)
+    for found in (service.of_device(TENANT, MAC), service.of_purchase(purchase)):
+        assert (found.step, found.opens_at) == (Step.CONNECTING, None)
+    books.time.advance(8 * 3600)
+    assert service.of_device(TENANT, MAC).step is Step.SHUT
+
+
+async def test_what_is_shut_is_not_online_for_what_was_seen_last(books: Books) -> None:
+    """The router puts it off at the hour; the page does not wait for the router to say so."""
+    presence = Presence()
+    grant = await books.store.write(lambda tx: add_grant(tx, replace(NIGHTS, duration=timedelta(days=30))))
+    books.time.advance(TO_THE_NIGHT)
+    presence.came(ROUTER, grant.username)
+    assert standing(books, presence).of_device(TENANT, MAC).step is Step.ONLINE
+    books.time.advance(8 * 3600)
+    assert standing(books, presence).of_device(TENANT, MAC).step is Step.SHUT
+
+
+async def test_what_is_open_comes_before_what_is_shut(books: Books) -> None:
+    """However old that is; of several that are shut, what opens first."""
+    nights = await books.store.write(lambda tx: add_grant(tx, NIGHTS, number=1))
+    evenings = replace(NIGHTS, package_id="evenings", schedule=Schedule.parse("18:00-21:00"))
+    early = await books.store.write(lambda tx: add_grant(tx, evenings, number=2))
+    shut = standing(books).of_device(TENANT, MAC)
+    assert (shut.step, shut.opens_at) == (Step.SHUT, START + timedelta(hours=9))
+    assert [each.grant_id for each in (shut.current, *shut.after) if each] == [early.grant_id, nights.grant_id]
+    hour = await books.store.write(lambda tx: add_grant(tx, number=3))
+    found = standing(books).of_device(TENANT, MAC)
+    assert found.step is Step.CONNECTING
+    assert found.current is not None
+    assert found.current.grant_id == hour.grant_id
+    assert {each.grant_id for each in found.after} == {nights.grant_id, early.grant_id}
+
+
+async def test_what_was_set_aside_waits(books: Books) -> None:
+    """What runs is in use, whatever the router was last seen to have on; the other comes after, with what it has."""
+    first = await books.store.write(lambda tx: add_grant(tx, number=1))
+    second = await books.store.write(lambda tx: add_grant(tx, number=2))
+    await books.store.write(lambda tx: tx.grants.update(first.started(START)))
+    presence = Presence()
+    presence.came(ROUTER, first.username)
+    books.time.advance(600)
+
+    def switch(tx: Tables) -> None:
+        running = tx.grants.by_id(first.grant_id)
+        assert running is not None
+        tx.grants.update(running.paused(books.now()))
+        tx.grants.update(second.started(books.now()))
+
+    await books.store.write(switch)
+    books.time.advance(600)
+    found = standing(books, presence).of_device(TENANT, MAC)
+    assert (found.step, found.seconds_left) == (Step.ONLINE, 3000 + 3000)
+    assert [each.grant_id for each in (found.current, *found.after) if each] == [second.grant_id, first.grant_id]
+    await books.store.write(lambda tx: tx.grants.update(second.started(books.now()).ended(books.now())))
+    alone = standing(books, presence).of_device(TENANT, MAC)
+    assert (alone.seconds_left, alone.after) == (3000, ())
+
+
+async def test_time_online_is_no_end_by_the_clock(books: Books) -> None:
+    """The time left is what may still be used online; the end told is that of its validity."""
+    grant = await books.store.write(lambda tx: add_grant(tx, ONLINE_HOUR))
+    service = standing(books)
+    waiting = service.of_device(TENANT, MAC)
+    assert (waiting.seconds_left, service.ends_at(waiting)) == (3600, START + timedelta(days=7))
+    await books.store.write(lambda tx: tx.grants.update(grant.started(START)))
+    await books.store.write(lambda tx: tx.grants.use(grant.grant_id, 600, 0))
+    books.time.advance(86_400)
+    running = service.of_device(TENANT, MAC)
+    assert (running.seconds_left, service.ends_at(running)) == (3000, START + timedelta(days=7))
+    await books.store.write(lambda tx: tx.grants.use(grant.grant_id, 3000, 0))
+    assert service.of_device(TENANT, MAC).step is Step.CHOOSE
 
 
 async def claimed(books: Books, *, paid: Money | None = HOUR.price, package: Package = HOUR, **changes: Any) -> Claim:

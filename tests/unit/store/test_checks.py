@@ -86,6 +86,9 @@ DAMAGE: dict[str, str] = {
     "what was told last of a payment is how it stands": (
         "UPDATE payments SET disposition = 'unmatched' WHERE disposition = 'refunded'"
     ),
+    "a grant has used what its sessions tell, at least": (
+        "UPDATE grants SET octets_used = octets_used - 1 WHERE octets_used > 0"
+    ),
     "nothing points to what is not there": "UPDATE payments SET customer_id = 'nobody' WHERE disposition = 'wallet'",
     "the history of money is whole": "UPDATE events SET digest = zeroblob(32) WHERE sequence = 3",
     "the history of usage is whole": (

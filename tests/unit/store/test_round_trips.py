@@ -20,7 +20,9 @@ from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.payments import Disposition, EvidenceSource, Outcome, Payment, PaymentMethod, Reason
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
-from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
+from easyisp_edge.domain.schedules import Schedule
+from easyisp_edge.domain.sessions import Session
+from easyisp_edge.domain.values import Burst, DataVolume, MacAddress, Money, Msisdn, Rate, RateLimit
 from easyisp_edge.errors import InvalidError, NotFoundError
 from easyisp_edge.store.columns import instant, read_instant
 from easyisp_edge.store.gateway_states import GatewayState
@@ -55,7 +57,18 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 MACS = st.integers(0, 2**48 - 1).map(lambda number: MacAddress.parse(f"{number:012x}"))
 PHONES = st.integers(0, 10**8 - 1).map(lambda number: Msisdn(f"2547{number:08}"))
 CENTS = st.integers(1, 10**14).map(Money)
-KBPS = st.integers(1, 10**9)
+KBPS = st.integers(1, 999_999)
+RATES = st.builds(Rate, KBPS, KBPS)
+
+DAYS = st.sets(st.integers(0, 6), min_size=1).map(lambda days: tuple(sorted(days)))
+
+
+def rate_limits(own: Rate) -> st.SearchStrategy[RateLimit]:
+    """With all that may be said beside the speed."""
+    faster = Rate(own.upload_kbps, own.download_kbps + 1)
+    bursts = st.none() | st.builds(Burst, st.just(faster), RATES, st.integers(1, 60), st.integers(1, 60))
+    return st.builds(RateLimit, st.just(own.upload_kbps), st.just(own.download_kbps), bursts, st.integers(1, 8), RATES)
+
 
 PACKAGES = st.builds(
     Package,
@@ -65,11 +78,14 @@ PACKAGES = st.builds(
     service=st.sampled_from(Service),
     price=CENTS,
     duration=st.integers(1, 10**9).map(lambda seconds: timedelta(seconds=seconds)),
-    rate_limit=st.builds(RateLimit, KBPS, KBPS),
+    rate_limit=RATES.flatmap(rate_limits),
     data_limit=st.none() | st.builds(DataVolume, st.integers(0, 2**62)),
     devices_max=st.integers(1, 100),
     active=st.booleans(),
     router_ids=st.lists(TEXT, max_size=3).map(tuple),
+    online_time=st.none() | st.integers(1, 10**9).map(lambda seconds: timedelta(seconds=seconds)),
+    schedule=st.none() | st.builds(Schedule, st.integers(0, 1439), st.integers(0, 1440), DAYS),
+    language=st.none() | TEXT,
 )
 
 PURCHASES = st.builds(
@@ -210,7 +226,7 @@ def test_grants_come_back(seconds: int, started_at: datetime, mac: MacAddress | 
     """By id, payment and user name, waiting, running and ended; with what they bought where that is asked."""
     _, tx = tables_in_memory()
     grant = add_grant(tx, seconds_left=seconds, mac=mac)
-    for standing in (grant, grant.started(started_at), grant.started(started_at).ended()):
+    for standing in (grant, grant.started(started_at), grant.started(started_at).ended(START)):
         tx.grants.update(standing)
         assert tx.grants.by_id(grant.grant_id) == standing
         assert grant.payment_id is not None
@@ -233,6 +249,8 @@ def admission_of(grant: Grant) -> Admission:
         grant.seconds_left,
         grant.created_at,
         grant.ends_at,
+        grant.seconds_used,
+        grant.octets_used,
         HOUR,
     )
 
@@ -243,7 +261,7 @@ def test_usable_grants_are_in_the_order_of_use() -> None:
     waiting = add_grant(tx, number=1)
     running = add_grant(tx, number=2).started(START)
     later = add_grant(tx, number=3)
-    over = add_grant(tx, number=4).started(START).ended()
+    over = add_grant(tx, number=4).started(START).ended(START)
     elsewhere = add_grant(tx, number=5, mac=OTHER_MAC)
     add_grant(tx, number=6, tenant_id="other")
     for changed in (running, over):
@@ -264,7 +282,7 @@ def test_grants_that_are_over_are_found() -> None:
     assert tx.grants.next_end() == running.ends_at
     assert tx.grants.over(START + timedelta(minutes=59, seconds=59)) == []
     assert tx.grants.over(START + timedelta(hours=1)) == [running]
-    tx.grants.update(running.ended())
+    tx.grants.update(running.ended(START))
     assert tx.grants.over(START + timedelta(hours=1)) == []
     assert tx.grants.next_end() is None
 
@@ -552,31 +570,50 @@ def a_usage(kind: UsageKind, *, session: str = "80000001", seconds: int = 0, oct
     return UsageReport(ROUTER, kind, session, "USER000001", None, MAC, "10.5.50.11", seconds, octets, octets, "")
 
 
-def test_sessions_only_grow() -> None:
-    """A report that comes again or out of order takes nothing back; counters take all 64 bits a router can send."""
-    connection, tx = tables_in_memory()
-    for seconds, octets in ((0, 0), (120, 2**64 - 1), (60, 5000)):
-        tx.sessions.report(a_usage(UsageKind.INTERIM, seconds=seconds, octets=octets), None, START, START)
-    rows = connection.execute("SELECT seconds, octets_in, octets_out, stopped_at FROM sessions").fetchall()
-    assert rows == [(120, 2**63 - 1, 2**63 - 1, None)]
-    assert tx.sessions.open_usernames(ROUTER, START) == {"USER000001"}
-    assert tx.sessions.open_usernames(ROUTER, START + timedelta(seconds=1)) == set()
+@given(st.integers(0, 10**6), st.integers(0, 2**65), INSTANTS, st.none() | MACS)
+def test_sessions_come_back(seconds: int, octets: int, at: datetime, mac: MacAddress | None) -> None:
+    """By their names, open and over; counters take all that a column holds."""
+    _, tx = tables_in_memory()
+    usage = replace(a_usage(UsageKind.INTERIM, seconds=seconds, octets=octets), mac=mac)
+    begun = Session.begun(usage, None, at)
+    tx.sessions.add(begun)
+    (found,) = tx.sessions.named(ROUTER, usage.session_id, usage.username)
+    assert found == begun._replace(session_id=found.session_id)
+    assert found.octets_in == min(octets, 2**63 - 1)
+    assert tx.sessions.open_on(ROUTER) == [found]
+    assert tx.sessions.open_of_device(MAC) == ([found] if mac == MAC else [])
+    over = found._replace(stopped_at=at, cause="User-Request", seconds=seconds + 1)
+    tx.sessions.update(over)
+    assert tx.sessions.named(ROUTER, usage.session_id, usage.username) == [over]
+    assert tx.sessions.open_on(ROUTER) == []
 
 
-def test_a_routers_sessions_are_stopped_together() -> None:
-    """Those of that router, and those still open."""
-    connection, tx = tables_in_memory()
-    for router, session in ((ROUTER, "1"), (ROUTER, "2"), ("other", "1")):
-        usage = replace(a_usage(UsageKind.START, session=session), router_id=router)
-        tx.sessions.report(usage, None, START, START)
-    tx.sessions.stop(a_usage(UsageKind.STOP, session="1"), START)
-    tx.sessions.stop_all(ROUTER, "NAS-Reboot", START + timedelta(hours=1))
-    rows = connection.execute("SELECT router_id, stopped_at, cause FROM sessions ORDER BY session_id").fetchall()
-    assert rows == [
-        (ROUTER, instant(START), ""),
-        (ROUTER, instant(START + timedelta(hours=1)), "NAS-Reboot"),
-        ("other", None, ""),
-    ]
+def test_sessions_not_heard_of_are_found() -> None:
+    """Those of that router that are open and were last heard of before then."""
+    _, tx = tables_in_memory()
+    for router, session, kind in (
+        (ROUTER, "1", UsageKind.START),
+        (ROUTER, "2", UsageKind.STOP),
+        ("other", "1", UsageKind.START),
+    ):
+        usage = replace(a_usage(kind, session=session), router_id=router)
+        tx.sessions.add(Session.begun(usage, None, START))
+    assert tx.sessions.unheard(ROUTER, START) == []
+    found = tx.sessions.unheard(ROUTER, START + timedelta(seconds=1))
+    assert [session.acct_session_id for session in found] == ["1"]
+
+
+def test_sessions_of_limited_time_are_found() -> None:
+    """Those open by a running grant of a package that counts time online."""
+    _, tx = tables_in_memory()
+    limited = replace(HOUR, package_id="3h", online_time=timedelta(hours=3))
+    for number, package in ((1, limited), (2, HOUR)):
+        grant = add_grant(tx, package, number=number)
+        tx.grants.update(grant.started(START))
+        usage = a_usage(UsageKind.START, session=str(number))
+        tx.sessions.add(Session.begun(usage, grant.grant_id, START))
+        assert [session.acct_session_id for session in tx.sessions.open_of_grant(grant.grant_id)] == [str(number)]
+    assert [session.acct_session_id for session in tx.sessions.open_by_online_time()] == ["1"]
 
 
 def test_purchases_are_found_by_what_is_due() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, Reason
+from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.values import Money
 from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.identifiers import Identifiers
@@ -96,9 +97,10 @@ def _use(tx: Tables) -> None:
     assert grant is not None
     tx.grants.update(grant.started(START))
     usage = UsageReport(ROUTER, UsageKind.INTERIM, "80000001", grant.username, None, MAC, "10.5.50.11", 60, 1, 2, "")
-    tx.sessions.report(usage, grant.grant_id, START, START)
-    tx.sessions.stop(replace(usage, kind=UsageKind.STOP, cause="User-Request"), START + timedelta(minutes=1))
-    tx.sessions.report(replace(usage, session_id="80000002"), grant.grant_id, START, START)
+    stopped = replace(usage, kind=UsageKind.STOP, cause="User-Request")
+    tx.sessions.add(Session.begun(stopped, grant.grant_id, START + timedelta(minutes=1)))
+    tx.sessions.add(Session.begun(replace(usage, session_id="80000002"), grant.grant_id, START))
+    tx.grants.use(grant.grant_id, 120, 6)
     tx.clock.write_down(BoxClock(ManualTime(), None).mark())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.errors import OutcomeUnknownError
 from tests.fakes.gateway import PNG, RECEIPT, refused, unavailable
 from tests.unit.desk import TWO_TENANTS, Office, open_office
-from tests.unit.shop import MAC, PAY_CODE, TENANT, a_claim, a_prompted_purchase
+from tests.unit.grants_stage import GrantsOffice, open_grants_office
+from tests.unit.shop import HOUR, MAC, OTHER_MAC, PAY_CODE, ROUTER, TENANT, a_claim, a_prompted_purchase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +38,19 @@ async def _client(
     office: Office, aiohttp_client: Callable[..., Awaitable[TestClient[Any, Any]]]
 ) -> TestClient[Any, Any]:
     return await aiohttp_client(office.control().app(lambda _connection: "root"))
+
+
+@pytest.fixture(name="grants")
+async def _grants(tmp_path: Path) -> AsyncIterator[GrantsOffice]:
+    async with open_grants_office(tmp_path) as office:
+        yield office
+
+
+@pytest.fixture(name="grants_client")
+async def _grants_client(
+    grants: GrantsOffice, aiohttp_client: Callable[..., Awaitable[TestClient[Any, Any]]]
+) -> TestClient[Any, Any]:
+    return await aiohttp_client(grants.control().app(lambda _connection: "root"))
 
 
 async def told(client: TestClient[Any, Any], route: str, expect: int = 200, **fields: object) -> dict[str, Any]:
@@ -187,6 +202,108 @@ async def test_who_did_it_is_the_kernels_word_first(
         assert answer.status == 200
     bodies = office.books.store._database.reading.execute("SELECT body FROM events WHERE type = 'staff.entered'")
     assert [f'"by":"{written}"' in row[0].decode() for row in bodies] == [True]
+
+
+# --- grants
+
+
+async def test_a_grant_shows_all_there_is_to_know(grants_client: TestClient[Any, Any], grants: GrantsOffice) -> None:
+    """Sizes in octets, spans in seconds, instants with their zone, the whole phone number."""
+    grant = await grants.start(await grants.sell())
+    await grants.report(grant)
+    found = await read(grants_client, "grants")
+    assert found == {
+        "at": "2026-11-21T06:00:00+00:00",
+        "grants": [
+            {
+                "id": "grant-1",
+                "tenant": TENANT,
+                "phone": "254712345678",
+                "package": {"id": "1h", "name": "1 hour"},
+                "speed": "2M/5M",
+                "state": "running",
+                "over": False,
+                "opensAt": None,
+                "mac": MAC.text,
+                "devicesMax": 1,
+                "secondsLeft": 3600,
+                "onlineSecondsLeft": None,
+                "octetsUsed": 3_000_000,
+                "octetsMax": None,
+                "online": True,
+                "routers": [ROUTER],
+                "createdAt": "2026-11-21T06:00:01+00:00",
+            }
+        ],
+    }
+    of_device = await read(grants_client, "grants", device="aabbcc000001")
+    assert of_device["grants"] == found["grants"]
+    assert of_device["sessions"] == [
+        {
+            "router": ROUTER,
+            "grant": "grant-1",
+            "mac": MAC.text,
+            "address": "10.5.50.11",
+            "since": "2026-11-21T06:00:00+00:00",
+            "reportedAt": "2026-11-21T06:00:00+00:00",
+            "seconds": 600,
+            "octets": 3_000_000,
+        }
+    ]
+
+
+async def test_a_grant_is_started_moved_and_ended(grants_client: TestClient[Any, Any], grants: GrantsOffice) -> None:
+    """Each answer shows how it stands; what was done is written down with who did it."""
+    await grants.start(await grants.sell(number=1))
+    await grants.sell(replace(HOUR, package_id="7d", name="Week"), number=2)
+    switched = (await told(grants_client, "grants/grant-2/switch"))["grant"]
+    assert (switched["state"], switched["package"]["name"]) == ("running", "Week")
+    moved = (await told(grants_client, "grants/grant-2/move", mac="aa-bb-cc-00-00-02"))["grant"]
+    assert moved["mac"] == OTHER_MAC.text
+    ended = (await told(grants_client, "grants/grant-2/end", reason="sold by mistake"))["grant"]
+    assert (ended["state"], ended["over"]) == ("ended", True)
+    assert [each["id"] for each in (await read(grants_client, "grants"))["grants"]] == ["grant-1"]
+    assert [each["id"] for each in (await read(grants_client, "grants", all="1"))["grants"]] == ["grant-1", "grant-2"]
+    for kind in ("switched", "moved", "ended"):
+        assert [each["by"] for each in grants.told(f"staff.grant_{kind}")] == ["root"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"device": "12"}, "mac"),
+        ({"phone": "12"}, "phone"),
+        ({"receipt": "12"}, "receipt"),
+        ({"device": MAC.text, "phone": "0712345678"}, "device"),
+        ({"phone": "0712345678", "receipt": RECEIPT}, "device"),
+        ({"limit": "0"}, "limit"),
+    ],
+)
+async def test_one_thing_is_looked_for(grants_client: TestClient[Any, Any], query: dict[str, str], field: str) -> None:
+    """A device, a number or a receipt, readable; else the answer says which is wrong."""
+    assert (await read(grants_client, "grants", expect=400, **query))["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("route", "fields", "status"),
+    [
+        ("grants/grant-1/move", {}, 400),
+        ("grants/grant-1/move", {"mac": "12"}, 400),
+        ("grants/grant-1/end", {}, 400),
+        ("grants/grant-1/end", {"reason": "x" * 201}, 400),
+        ("grants/grant-9/switch", {}, 404),
+        ("grants/grant-1/move", {"mac": MAC.text}, 409),
+    ],
+)
+async def test_what_is_wrong_changes_no_grant(
+    grants_client: TestClient[Any, Any], grants: GrantsOffice, route: str, fields: dict[str, Any], status: int
+) -> None:
+    """It is refused with a reason, and the grant stands as it did."""
+    before = await grants.sell()
+    refused_order = await told(grants_client, route, expect=status, **fields)
+    assert refused_order["code"]
+    assert refused_order["message"]
+    assert grants.grant() == before
 
 
 FIELDS = st.fixed_dictionaries(

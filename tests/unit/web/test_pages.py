@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import tomllib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,12 +21,15 @@ from hypothesis import strategies as st
 
 from easyisp_edge.domain.claims import Refusal
 from easyisp_edge.domain.payments import Reason
+from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.web.page_values import (
     ClaimNews,
     ClaimStep,
+    InUse,
     LoginForm,
+    Next,
     Offer,
     PaidShort,
     Pasted,
@@ -48,6 +52,8 @@ TEXTS = Texts.load(PORTAL / "translations")
 PAGES = Pages(PORTAL, TEXTS)
 SHOP = Shop("Mama Njeri Wi-Fi", "#0b7a3b", "0712 345 678", "Karibu!")
 OFFER = Offer("day-1", "Daily", "KES 50", "1 day", "5 Mbps", "10 GB", 2)
+NIGHTS = replace(OFFER, package_id="nights", hours="Nights 22:00\u201306:00")
+LATER = (Next("Weekly", "a1"), Next("Monthly", "b2", time_left="29 days 3 hours"), Next("Nights", "c3", opens="22:00"))
 LOGIN = LoginForm("http://10.5.50.1/login", "u1", "p1", "http://10.5.50.2/?d=abc")
 MENU = PayMenu("paybill", "174379", "A3BDEFG", Money(5000), watched=True)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
@@ -63,10 +69,18 @@ def waiting(phase: Phase, **more: Any) -> bytes:
 
 def online(**more: Any) -> bytes:
     usual: dict[str, Any] = {
-        "language": "en", "shop": SHOP, "offer": OFFER, "seconds_left": 4800, "ends_at_local": "today at 16:30",
+        "language": "en", "shop": SHOP, "offer": OFFER, "in_use": InUse(4800, "today at 16:30"),
         "receipt": "TAD62EDKVQ", "device": "abc", "poll_url": "/poll?p=1",
     }  # fmt: skip
     return PAGES.online(**(usual | more))
+
+
+def shut(**more: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": NIGHTS, "opens": "22:00", "seconds_to_go": 4800,
+        "receipt": "TAD62EDKVQ", "device": "abc", "poll_url": "/poll?p=1",
+    }  # fmt: skip
+    return PAGES.shut(**(usual | more))
 
 
 def failed(reason: Reason | None, language: str = "en", **more: Any) -> bytes:
@@ -98,6 +112,7 @@ def claim(news: ClaimNews | ClaimStep, **more: Any) -> bytes:
 
 def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str = "a word") -> dict[str, bytes]:
     """Each page in each of its variants."""
+    nights = TEXTS.hours(language, Schedule.parse("fri,sat 22:00-06:00"))
     both: dict[str, Any] = {"language": language, "shop": shop}
     pages = {
         "choose": PAGES.choose(**both, offers=[offer], device="abc"),
@@ -115,7 +130,15 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "paid, wrong phone": paid(**both, pasted=Pasted(said, said, said, phone_wrong=True)),
         "short": failed(Reason.PAID_SHORT, **both, offer=offer, short=PaidShort(said, said, MENU)),
         "short, no rest": failed(Reason.PAID_SHORT, **both, offer=offer, short=PaidShort(said, said, None)),
-        "online": online(**both, offer=offer, receipt=said, ends_at_local=said),
+        "choose, hours": PAGES.choose(**both, offers=[replace(offer, hours=said)], device="abc"),
+        "online": online(**both, offer=offer, receipt=said, in_use=InUse(4800, said)),
+        "online, by time online": online(
+            **both, offer=replace(offer, hours=said), in_use=InUse(4800, said, lapses=True, data_left=said)
+        ),
+        "online, more after": online(**both, offer=offer, after=[Next(said, said, said), Next(said, said, None, said)]),
+        "choose, nights": PAGES.choose(**both, offers=[replace(offer, hours=nights)], device="abc", notice=said),
+        "shut, nights": shut(**both, offer=replace(offer, hours=nights), opens="22:00", receipt=said),
+        "shut": shut(**both, offer=replace(offer, hours=said), opens=said),
         "connecting, form": waiting("connecting", **both, offer=offer, login_form=LOGIN),
         "closed, gateway": PAGES.closed(**both, why="gateway"),
         "closed, packages": PAGES.closed(**both, why="packages"),
@@ -268,6 +291,8 @@ class TestTexts:
             ("claim.reversal", set()),
             ("claim.not_paid", set()),
             ("wallet.short", set()),
+            ("grant.unknown", set()),
+            ("grant.shut", set()),
             ("rate.limited", {"seconds"}),
         ],
     )
@@ -288,14 +313,23 @@ class TestTexts:
             "devices_full",
             "other_place",
             "locked",
+            "not_now",
+            "after_other",
         ],
     )
     def test_rejects_fit_a_reply_message(self, language: str, name: str) -> None:
-        """What a router shows is short and plain ASCII."""
-        text = TEXTS.get(language, f"rejects.{name}")
+        """What a router shows is short, at most 200 octets with its values in, and plain ASCII."""
+        text = TEXTS.get(language, f"rejects.{name}", from_time="22:00")
         assert not text.startswith("rejects.")
+        assert "{" not in text
         assert text.isascii()
-        assert len(text) <= 120
+        assert len(text.encode()) <= 200
+
+    def test_when_a_package_works_is_told_by_the_router(self) -> None:
+        """The refusal outside the hours names the time; no other takes a value."""
+        names = tomllib.loads((PORTAL / "translations" / "en.toml").read_text())["rejects"]
+        taking = {name: TEXTS.placeholders(f"rejects.{name}") for name in names}
+        assert {name: values for name, values in taking.items() if values} == {"not_now": {"from_time"}}
 
     @pytest.mark.parametrize(
         ("seconds", "english", "swahili"),
@@ -450,7 +484,7 @@ class TestEveryPage:
 class TestChoose:
     def test_first_page_is_small(self) -> None:
         """The first page with eight packages, and credit to speak of, comes in one small answer."""
-        offers = [replace(OFFER, package_id=f"package-{at}", name=f"Package number {at}") for at in range(8)]
+        offers = [replace(NIGHTS, package_id=f"package-{at}", name=f"Package number {at}") for at in range(8)]
         for language in TEXTS.languages:
             page = PAGES.choose(language=language, shop=SHOP, offers=offers, device="a" * 43, credit="KES 1,000")
             assert len(page) <= 11 * 1024
@@ -637,7 +671,7 @@ class TestFollowing:
     def test_every_waiting_page_follows_by_itself(self) -> None:
         """Script is told where to ask and at which step it is; without script the page reloads itself."""
         pages = {phase: waiting(phase) for phase in get_args(Phase)}
-        pages |= {"online": online(), "failed": failed(Reason.CANCELLED), "offered": offered()}
+        pages |= {"online": online(), "shut": shut(), "failed": failed(Reason.CANCELLED), "offered": offered()}
         for step, body in pages.items():
             page = Read(body)
             assert page.all("main") == [{"data-poll": "/poll?p=1", "data-step": step}]
@@ -672,6 +706,36 @@ class TestFollowing:
         assert "/?more=1&d=abc&lang=en" in [link["href"] for link in page.all("a")]
         assert "tel:0712345678" in [link["href"] for link in page.all("a")]
         assert "receipt" not in Read(online(receipt=None)).text["main"]
+
+    def test_what_only_counts_online_is_not_promised_an_end(self) -> None:
+        """Until when it is valid, and no "Until"; how much data is left, where that is limited."""
+        text = Read(online(in_use=InUse(4800, "today at 16:30", lapses=True, data_left="700 MB"))).text["dl"]
+        assert "Valid until" in text
+        assert "Until" not in text
+        assert "Data left" in text
+        assert "700 MB" in text
+        assert "Data left" not in Read(online()).text["dl"]
+
+    def test_what_comes_after(self) -> None:
+        """Each package that waits; a form to begin it at once, but for one that is shut, which says when it opens."""
+        page = Read(online(after=LATER, language="sw"))
+        assert [form["action"] for form in page.all("form")] == ["/switch"] * 2
+        hidden = [(field["name"], field["value"]) for field in page.all("input")]
+        assert hidden == [("turn", "a1"), ("d", "abc"), ("lang", "sw"), ("turn", "b2"), ("d", "abc"), ("lang", "sw")]
+        for word in ("Weekly", "Monthly", "kimebaki 29 days 3 hours", "Nights", "Kuanzia 22:00"):
+            assert word in page.text["section"]
+        assert not Read(online()).all("form")
+        assert "section" not in Read(online()).text
+
+    def test_shut(self) -> None:
+        """Who bought a package for other hours reads when it works, that it is paid for, and how to buy another."""
+        page = Read(shut())
+        assert page.text["h1"] == "Your package works from 22:00"
+        assert {"data-seconds-left": "4800"}.items() <= page.all("dd")[0].items()
+        for word in ("It is paid for and yours", "Nights 22:00\u201306:00", "TAD62EDKVQ", "Daily"):
+            assert word in page.text["main"]
+        assert "/?more=1&d=abc&lang=en" in [link["href"] for link in page.all("a")]
+        assert "receipt" not in Read(shut(receipt=None)).text["main"]
 
     @LANGUAGES
     def test_each_reason_has_its_own_words(self, language: str) -> None:
@@ -916,9 +980,23 @@ class TestScript:
             await page.clock.run_for(58_000)
             assert unbroken(TEXTS.get("sw", "waiting.closing")) in (await page.locator("main").text_content() or "")
 
+    async def test_looks_again_when_the_time_is_over(self) -> None:
+        """Another package may go on at the same step: when the time is over and the portal answers, it loads anew."""
+        site = Site(lambda: online(in_use=InUse(2, "soon")), step="online")
+        async with browsing(site) as page:
+            site.body, site.reachable = lambda: online(in_use=InUse(3600, "later")), False
+            async with page.expect_response("**/poll*"):
+                for _ in range(2):
+                    await page.clock.run_for(1000)
+            assert await page.locator("[data-seconds-left]").text_content() == "0 s"
+            site.reachable = True
+            async with page.expect_navigation():
+                await page.clock.run_for(15_000)
+            assert await page.locator("[data-seconds-left]").text_content() == "1 hour"
+
     async def test_long_times_in_the_same_words(self) -> None:
         """Days, hours and minutes are told by the script as by the server."""
-        site = Site(lambda: online(seconds_left=seconds), step="online")
+        site = Site(lambda: online(in_use=InUse(seconds, "tomorrow")), step="online")
         seconds = 0
         async with browsing(site) as page:
             for seconds in (4801, 90_061, 7 * 86400 + 7201, 61, 3601):
@@ -960,3 +1038,5 @@ class TestScript:
                     ".map(e => e.getBoundingClientRect()).filter(r => r.width < 44 || r.height < 44).length"
                 )
                 assert small == 0, name
+                wide = "[...document.querySelectorAll('.facts div, .offer')].filter(e => e.scrollWidth > e.clientWidth)"
+                assert await page.evaluate(f"{wide}.map(e => e.innerText)") == [], name

@@ -127,17 +127,19 @@ CREATE TABLE grants (
   username TEXT NOT NULL UNIQUE,
   password TEXT NOT NULL,
   mac TEXT,
-  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'ended')),
+  state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'paused', 'ended')),
   seconds_left INTEGER NOT NULL CHECK (seconds_left >= 0),
   created_at TEXT NOT NULL,
   started_at TEXT,
   ends_at TEXT,
-  CHECK ((state = 'waiting') = (started_at IS NULL) AND (started_at IS NULL) = (ends_at IS NULL)),
+  seconds_used INTEGER NOT NULL CHECK (seconds_used >= 0),
+  octets_used INTEGER NOT NULL CHECK (octets_used >= 0),
+  CHECK ((state = 'waiting') = (started_at IS NULL) AND (state IN ('waiting', 'paused')) = (ends_at IS NULL)),
   CHECK ((funding = 'payment') = (payment_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "grants" VALUES('01a1fcb0af003c344c4189eb2f1ed47e','default','01a1fcb0af00303e61cdc4bb86c32710','payment','01a1fcb0af00f5b165224a58b791f1d8','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',1,'hotspot','AQWGF8KVN2','XTWJ2YJ9RMSQH5DS','AA:BB:CC:00:00:01','running',3600,'2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z','2026-11-21T07:00:00.000Z');
-INSERT INTO "grants" VALUES('01a1fcb0af00597164c4a6058a0022b2','default','01a1fcb0af0086d2c96e760e819b24c3','payment','01a1fcb0af008c2e0718822ce47c4107','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb',1,'hotspot','HN6T93JA46','S8AVNDTYF4V3E83S','AA:BB:CC:00:00:02','waiting',3600,'2026-11-21T06:00:00.000Z',NULL,NULL);
-INSERT INTO "grants" VALUES('01a1fcb0af00fdc8c0388fe881c31970','default','01a1fcb0af00303e61cdc4bb86c32710','provisional',NULL,NULL,1,'hotspot','Z5NPQX8JQX','3BSNA4W62VGYWMXG','AA:BB:CC:00:00:01','waiting',900,'2026-11-21T06:00:00.000Z',NULL,NULL);
+INSERT INTO "grants" VALUES('01a1fcb0af003c344c4189eb2f1ed47e','default','01a1fcb0af00303e61cdc4bb86c32710','payment','01a1fcb0af00f5b165224a58b791f1d8','aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa',1,'hotspot','AQWGF8KVN2','XTWJ2YJ9RMSQH5DS','AA:BB:CC:00:00:01','running',3600,'2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z','2026-11-21T07:00:00.000Z',120,6);
+INSERT INTO "grants" VALUES('01a1fcb0af00597164c4a6058a0022b2','default','01a1fcb0af0086d2c96e760e819b24c3','payment','01a1fcb0af008c2e0718822ce47c4107','bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb',1,'hotspot','HN6T93JA46','S8AVNDTYF4V3E83S','AA:BB:CC:00:00:02','waiting',3600,'2026-11-21T06:00:00.000Z',NULL,NULL,0,0);
+INSERT INTO "grants" VALUES('01a1fcb0af00fdc8c0388fe881c31970','default','01a1fcb0af00303e61cdc4bb86c32710','provisional',NULL,NULL,1,'hotspot','Z5NPQX8JQX','3BSNA4W62VGYWMXG','AA:BB:CC:00:00:01','waiting',900,'2026-11-21T06:00:00.000Z',NULL,NULL,0,0);
 CREATE TABLE package_versions (
   version_id INTEGER PRIMARY KEY,
   tenant_id TEXT NOT NULL,
@@ -147,16 +149,18 @@ CREATE TABLE package_versions (
   service TEXT NOT NULL CHECK (service IN ('hotspot', 'pppoe')),
   price_cents INTEGER NOT NULL CHECK (price_cents > 0),
   duration_seconds INTEGER NOT NULL CHECK (duration_seconds > 0),
-  upload_kbps INTEGER NOT NULL,
-  download_kbps INTEGER NOT NULL,
+  online_seconds INTEGER CHECK (online_seconds > 0),
+  rate_limit TEXT NOT NULL,
   data_limit_octets INTEGER,
   devices_max INTEGER NOT NULL CHECK (devices_max > 0),
   active INTEGER NOT NULL,
   router_ids TEXT NOT NULL,
+  schedule TEXT,
+  language TEXT,
   created_at TEXT NOT NULL,
   UNIQUE (tenant_id, package_id, fingerprint)
 ) STRICT;
-INSERT INTO "package_versions" VALUES(1,'default','1h','d4f9cc977d4910caf56e55206853d9f0b0847dbb5a819128d57e6a297a7bc1cb','1 hour','hotspot',1000,3600,2000,5000,NULL,1,1,'[]','2026-11-21T06:00:00.000Z');
+INSERT INTO "package_versions" VALUES(1,'default','1h','dad5426e3d831856b86963ee81872a0958a168dc5dd6d30dd52631831a577d3f','1 hour','hotspot',1000,3600,NULL,'2M/5M',NULL,1,1,'[]',NULL,NULL,'2026-11-21T06:00:00.000Z');
 CREATE TABLE payments (
   payment_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
@@ -230,8 +234,8 @@ CREATE TABLE sessions (
   octets_out INTEGER NOT NULL,
   cause TEXT NOT NULL
 ) STRICT;
-INSERT INTO "sessions" VALUES(1,'main','80000001','AQWGF8KVN2','01a1fcb0af003c344c4189eb2f1ed47e','AA:BB:CC:00:00:01','10.5.50.11','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z','2026-11-21T06:01:00.000Z',60,1,2,'User-Request');
-INSERT INTO "sessions" VALUES(2,'main','80000002','AQWGF8KVN2','01a1fcb0af003c344c4189eb2f1ed47e','AA:BB:CC:00:00:01','10.5.50.11','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z',NULL,60,1,2,'');
+INSERT INTO "sessions" VALUES(1,'main','80000001','AQWGF8KVN2','01a1fcb0af003c344c4189eb2f1ed47e','AA:BB:CC:00:00:01','10.5.50.11','2026-11-21T06:00:00.000Z','2026-11-21T06:01:00.000Z','2026-11-21T06:01:00.000Z',60,1,2,'User-Request');
+INSERT INTO "sessions" VALUES(2,'main','80000002','AQWGF8KVN2','01a1fcb0af003c344c4189eb2f1ed47e','AA:BB:CC:00:00:01','10.5.50.11','2026-11-21T05:59:00.000Z','2026-11-21T06:00:00.000Z',NULL,60,1,2,'');
 CREATE INDEX customers_on_device ON customers (last_mac);
 CREATE UNIQUE INDEX customers_by_device ON customers (tenant_id, service, last_mac) WHERE phone IS NULL;
 CREATE INDEX purchases_by_device ON purchases (mac, created_at);
@@ -292,8 +296,9 @@ CREATE INDEX claims_by_time ON claims (created_at);
 CREATE TRIGGER claims_kept BEFORE DELETE ON claims
 BEGIN SELECT RAISE(ABORT, 'claims are kept'); END;
 CREATE UNIQUE INDEX sessions_open ON sessions (router_id, acct_session_id, username) WHERE stopped_at IS NULL;
-CREATE INDEX sessions_stopped ON sessions (router_id, acct_session_id, username, stopped_at) WHERE stopped_at IS NOT NULL;
-CREATE INDEX sessions_by_grant ON sessions (grant_id) WHERE grant_id IS NOT NULL;
+CREATE INDEX sessions_by_name ON sessions (router_id, acct_session_id, username, started_at);
+CREATE INDEX sessions_open_by_grant ON sessions (grant_id) WHERE stopped_at IS NULL;
+CREATE INDEX sessions_open_by_device ON sessions (mac) WHERE stopped_at IS NULL;
 CREATE INDEX events_by_key ON events (key);
 CREATE TRIGGER events_stand BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;

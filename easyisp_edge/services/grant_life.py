@@ -1,0 +1,64 @@
+"""What happens to a grant between its purchase and its end: each is one step within a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.grants import GrantState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from easyisp_edge.domain.grants import Grant
+    from easyisp_edge.domain.values import MacAddress
+    from easyisp_edge.store.store import Tables
+
+# How often a grant may follow its buyer to another device within a day.
+MOVES_PER_DAY = 3
+
+
+def start(tx: Tables, grant: Grant, at: datetime) -> Grant:
+    """Let its time run; as it is where it runs already, or is over."""
+    if grant.state not in {GrantState.WAITING, GrantState.PAUSED}:
+        return grant
+    running = grant.started(at)
+    tx.grants.update(running)
+    ends_at = None if running.ends_at is None else running.ends_at.isoformat()
+    _tell(tx, "grant.started", grant, {"seconds": running.seconds_left, "endsAt": ends_at})
+    return running
+
+
+def pause(tx: Tables, grant: Grant, now: datetime) -> Grant:
+    """Set a running grant aside."""
+    paused = grant.paused(now)
+    tx.grants.update(paused)
+    _tell(tx, "grant.paused", grant, {"seconds": paused.seconds_left})
+    return paused
+
+
+def end(tx: Tables, grant: Grant, cause: str, now: datetime) -> Grant:
+    """End it; once is enough."""
+    if grant.state is GrantState.ENDED:
+        return grant
+    ended = grant.ended(now)
+    tx.grants.update(ended)
+    _tell(tx, "grant.ended", grant, {"cause": cause})
+    return ended
+
+
+def move(tx: Tables, grant: Grant, mac: MacAddress, now: datetime, **because: str) -> Grant | None:
+    """Let it follow its buyer to another device; None where it has been moved often enough today."""
+    moves = tx.events.count_since(grant.grant_id, "grant.moved", now - timedelta(days=1))
+    if moves >= MOVES_PER_DAY:
+        return None
+    moved = replace(grant, mac=mac)
+    tx.grants.update(moved)
+    _tell(tx, "grant.moved", grant, {"mac": mac.text, **because})
+    return moved
+
+
+def _tell(tx: Tables, kind: str, grant: Grant, data: dict[str, object]) -> None:
+    tx.events.append(Stream.MONEY, kind, grant.grant_id, data)
