@@ -111,7 +111,8 @@ class Reconciler:
         """Look, and put right what differs; gives a shorter wait until the next round where one is due.
 
         Raises:
-            UnavailableError: The router was not reached; what was done is kept, the rest is for the next round.
+            UnavailableError: The router was not reached, or what it counted could not be noted; what was done is kept,
+                the rest is for the next round.
         """
         try:
             state = await self.router.observe()

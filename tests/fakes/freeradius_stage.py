@@ -147,7 +147,7 @@ def _answer(said: str) -> Answer:
     return Answer(found[1], {name: value.strip('"') for name, _, value in attributes})
 
 
-def stage_configuration(folder: Path, address: DatabaseAddress, **changes: Any) -> FreeradiusServer:
+def stage_configuration(folder: Path, address: DatabaseAddress, /, **changes: Any) -> FreeradiusServer:
     """Write a configuration for the stage's routers into a folder."""
     secret, routers = changes.pop("secret", SECRET), changes.pop("routers", ROUTERS)
     clients = [

@@ -346,6 +346,14 @@ class Stage:
         """Wait until the router has the device in its active list."""
         return await self.until(lambda: self.router.is_online(mac), seconds=seconds, what=f"{mac} online")
 
+    async def until_running(self, *, seconds: float = 5) -> float:
+        """Wait until the time of a grant runs: the router has the device a moment before the books know."""
+
+        async def runs() -> bool:
+            return await self.count("grants", "state = 'running'") > 0
+
+        return await self.until(runs, seconds=seconds, what="a grant running")
+
     async def until_status(self, purchase_id: str, status: str, *, seconds: float = 5) -> dict[str, Any]:
         """Wait until a purchase has that status; gives the whole answer."""
         seen: dict[str, Any] = {}

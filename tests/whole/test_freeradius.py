@@ -244,10 +244,10 @@ async def test_pppoe_is_told_its_pool(stage: FreeradiusStage, database: Freeradi
     """That of the router that asks, where it has one; a hotspot is told nothing of it."""
     await write(database, a_login(1, service=Service.PPPOE), a_login(2))
     request = ", ".join([*credentials("USER000001", "PASSWORD000001"), FROM_MAC, "Framed-Protocol = PPP"])
-    pooled, bare = (stage.ask(request, router=router) for router in (ANNEXE, MAIN))
+    pooled, bare = await asyncio.gather(*(stage.ask(request, router=router) for router in (ANNEXE, MAIN)))
     told = ("Service-Type", "Framed-Protocol", "Framed-Pool")
-    assert [(await pooled)[0].attributes.get(name) for name in told] == ["Framed-User", "PPP", POOL]
-    assert [(await bare)[0].attributes.get(name) for name in told] == ["Framed-User", "PPP", None]
+    assert [pooled[0].attributes.get(name) for name in told] == ["Framed-User", "PPP", POOL]
+    assert [bare[0].attributes.get(name) for name in told] == ["Framed-User", "PPP", None]
     hotspot = await stage.login("USER000002", "PASSWORD000002", FROM_MAC, router=ANNEXE)
     assert [hotspot.attributes.get(name) for name in told] == [None, None, None]
 

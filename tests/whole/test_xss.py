@@ -258,6 +258,7 @@ async def test_redirects_stay_on_the_site(tmp_path: Path) -> None:
         paid = await stage.buy()
         await stage.pay()
         await stage.until_status(paid, "completed")
+        await stage.until_running()
         stage.time.move(3601)
         for number, target in enumerate(AWAY):
             query = "&".join(f"{name}={quote(target, safe='')}" for name in ("lang", "dst", "link-orig", "redirect"))
