@@ -222,6 +222,10 @@ async def test_connect_now_where_the_router_cannot_be_told(
         assert await customer.heading() == "You are online"
 
 
+# On a busy machine a second of the new package is gone before the page is made.
+DAY_LEFT = {"1 day", "23 hours 59 min", "siku 1", "saa 23 dakika 59"}
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 @pytest.mark.parametrize("language", ["en", "sw"])
 async def test_the_other_package_is_started_at_once(
@@ -243,7 +247,7 @@ async def test_the_other_package_is_started_at_once(
         assert "1 day" in await customer.page.locator("section").inner_text()
         await customer.page.locator("form[action='/switch'] button").click()
         await customer.at("online")
-        assert await customer.page.locator(".big").inner_text() in {"1 day", "siku 1"}
+        assert await customer.page.locator(".big").inner_text() in DAY_LEFT
         assert "1 hour" in await customer.page.locator("section").inner_text()
         await stage.until(
             lambda: [device.user for device in stage.router.active] not in ([], [first_user]),
