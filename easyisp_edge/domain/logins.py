@@ -80,8 +80,7 @@ class UsageKind(enum.StrEnum):
     ROUTER_OFF = "router_off"
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReport:
+class UsageReport(NamedTuple):
     """A router reports on a session, or on itself.
 
     Args:

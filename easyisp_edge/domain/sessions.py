@@ -128,6 +128,16 @@ class Session(NamedTuple):
         latest = self.updated_at + _RESTART_TAKES if usage.kind is UsageKind.START else self.updated_at
         return began_at <= latest or self.beginning_apart(usage, at) <= BEGINNINGS_APART
 
+    def plainly_goes_on(self, usage: UsageReport, at: datetime, clock_set_at: datetime) -> bool:
+        """Whether it is open and a report at that instant can be of no other session with the same names.
+
+        Those begin at least the time a restart takes from each other.
+        """
+        if self.stopped_at is not None or clock_set_at > self.updated_at or usage.mac != self.mac:
+            return False
+        apart = (at - self.updated_at).total_seconds() - usage.seconds + self.seconds
+        return abs(apart) * 2 < _RESTART_TAKES.total_seconds()
+
     def beginning_apart(self, usage: UsageReport, at: datetime) -> timedelta:
         """How far from the beginning of this session a report at that instant puts the one it speaks of."""
         reported = self.as_reported
@@ -136,14 +146,14 @@ class Session(NamedTuple):
     def told(self, usage: UsageReport, at: datetime) -> Session:
         """The same session with what a report of it adds; counters only grow, and what was guessed gives way."""
         known = self.as_reported
+        goes_on = usage.kind is not UsageKind.START and usage.seconds > known.seconds
         told = known._replace(
             address=usage.address or known.address,
             octets_in=max(known.octets_in, min(usage.octets_in, _OCTETS_MAX)),
             octets_out=max(known.octets_out, min(usage.octets_out, _OCTETS_MAX)),
+            seconds=usage.seconds if goes_on else known.seconds,
+            updated_at=at if goes_on else known.updated_at,
         )
-        goes_on = usage.kind is not UsageKind.START and usage.seconds > known.seconds
-        if goes_on:
-            told = told._replace(seconds=usage.seconds, updated_at=at)
         if usage.kind is UsageKind.STOP and told.stopped_at is None:
             return told._replace(stopped_at=at, cause=usage.cause)
         if self.was_given_up and not goes_on:  # what is older than its end says nothing against it

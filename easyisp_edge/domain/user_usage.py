@@ -17,7 +17,7 @@ with one device or several. What is not known to be new is not counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -256,12 +256,11 @@ def _stop(session: Session, missing: Used, now: datetime) -> UsageReport:
     at = max(session.updated_at, min(now, session.updated_at + timedelta(seconds=missing.seconds)))
     last = Login("", session.mac, session.address or "", _used(session) + missing)
     seen = interim(session.username, last, session.acct_session_id, session.router_id)
-    return replace(seen, kind=UsageKind.STOP, cause=GONE, at=at)
+    return seen._replace(kind=UsageKind.STOP, cause=GONE, at=at)
 
 
 def _unseen(look: UserLook, missing: Used, router_id: str) -> UsageReport:
     """The report on what was used between two looks; once it is in the books there is nothing missing any more."""
     name = f"{row_names(look.since or '')}unseen/{look.ended.seconds}-{look.ended.octets}"
-    return replace(
-        interim(look.username, Login("", None, "", missing), name, router_id), kind=UsageKind.STOP, cause=GONE
-    )
+    report = interim(look.username, Login("", None, "", missing), name, router_id)
+    return report._replace(kind=UsageKind.STOP, cause=GONE)

@@ -1,8 +1,7 @@
-"""A grant lets its device on; at its end the device is put off; a router that asks is answered."""
+"""A grant lets its device on; at its end, or when another of its device is started, the device is put off."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from easyisp_edge.machine import Wake
 from easyisp_edge.services.grant_life import end, pause, start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from easyisp_edge.domain.grants import Admission, Grant
@@ -22,15 +22,13 @@ if TYPE_CHECKING:
     from easyisp_edge.machine import Clock
     from easyisp_edge.store.store import Store, Tables
 
-log = logging.getLogger(__name__)
-
 # How long sessions by one grant are taken to go on after their last report, when time online is counted ahead.
 COUNTED_AHEAD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessService:
-    """Starts and ends grants, and answers routers.
+    """Starts grants, sets them aside and ends them, and has routers told.
 
     Args:
         store: The store.
@@ -68,14 +66,29 @@ class AccessService:
             self.ended.ring()
             self.begun.ring()
 
-    async def switch_to(self, tenant_id: str, mac: MacAddress, grant_id: str) -> Grant:
+    async def switch_to(
+        self, tenant_id: str, mac: MacAddress, grant_id: str, noting: Callable[[Tables], None] | None = None
+    ) -> Grant:
         """Let a device use one of its grants now; the one that runs is set aside with the time it has left.
+
+        Args:
+            tenant_id: Whose customer.
+            mac: The device.
+            grant_id: What it is to use.
+            noting: What is to be written in the same transaction.
 
         Raises:
             NotFoundError: The device has no such grant.
             ConflictError: It cannot be used now: it is over, or shut at this hour.
         """
-        grant = await self.store.write(lambda tx: _switch(tx, tenant_id, mac, grant_id, self.clock.now()))
+
+        def work(tx: Tables) -> Grant:
+            switched = _switch(tx, tenant_id, mac, grant_id, self.clock.now())
+            if noting is not None:
+                noting(tx)
+            return switched
+
+        grant = await self.store.write(work)
         self.ended.ring()
         self.begun.ring()
         self.tell_routers(tenant_id)
@@ -134,11 +147,11 @@ class AccessService:
 
     def _left_of_shared(self, grant_id: str, sessions: list[Session], now: datetime) -> float:
         admission = self.store.read.grants.admission_by_id(grant_id)
-        if admission is None or admission.package.online_time is None:
+        online_left = None if admission is None else admission.online_seconds_left
+        if online_left is None:
             return 1.0
         since = sum(min(now - each.updated_at, COUNTED_AHEAD).total_seconds() for each in sessions)
-        left = admission.package.online_time.total_seconds() - admission.seconds_used - since
-        return left / len(sessions)
+        return (online_left - since) / len(sessions)
 
 
 def _start(tx: Tables, grant_id: str, at: datetime | None, now: datetime) -> None:

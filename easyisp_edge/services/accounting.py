@@ -15,7 +15,8 @@ from easyisp_edge.services.grant_life import end
 from easyisp_edge.services.login_names import login_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import asyncio
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from easyisp_edge.domain.grants import Admission
@@ -77,16 +78,23 @@ class AccountingService:
     listening_since: datetime
     used_up: Callable[[str], None]
 
-    async def account(self, usage: UsageReport) -> None:
-        """Note a report; once this returns it is committed and the router may be answered.
+    def account(self, usage: UsageReport) -> Awaitable[object]:
+        """Note a report; once what this gives is done it is committed and the router may be answered.
 
         Raises:
             UnavailableError: It was not committed; the router is to send it again.
         """
-        noted = await self.store.write(lambda tx: self._note(tx, usage))
+        # Routers report by the thousand: a task for each would cost a tenth of all that is done for it.
+        noting = self.store.writing(lambda tx: self._note(tx, usage), repeatable=True)
+        noting.add_done_callback(lambda done: self._noted(usage, done))
+        return noting
+
+    def _noted(self, usage: UsageReport, done: asyncio.Future[_Noted]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
         if usage.kind in _OF_ROUTERS:
             self.presence.observed(usage.router_id, set())
-        self._tell(usage.router_id, noted)
+        self._tell(usage.router_id, done.result())
 
     async def silence_round(self) -> None:
         """Give up sessions that were not heard of for long, once routers had the time to speak of them."""
@@ -128,13 +136,18 @@ class AccountingService:
         return books.noted
 
     def _note(self, tx: Tables, usage: UsageReport) -> _Noted:
-        books, at = self._books(tx, usage.router_id), usage.at or self.clock.now()
+        books = self._books(tx, usage.router_id)
+        at, set_at = usage.at or books.now, self.clock_set_at()
         if usage.kind in _OF_ROUTERS:
             for session in tx.sessions.open_on(usage.router_id):
                 books.give_up(session, at, RESTARTED)
             return books.noted
+        found = tx.sessions.open_named(usage.router_id, usage.session_id, usage.username)
+        if found is not None and found[0].plainly_goes_on(usage, at, set_at):
+            books.enter(found[0], found[0].told(usage, at), found[1])
+            return books.noted
         named = tx.sessions.named(usage.router_id, usage.session_id, usage.username)
-        same = spoken_of(named, usage, at, self.clock_set_at())
+        same = spoken_of(named, usage, at, set_at)
         if same is None:
             books.begin(Session.begun(usage, self._grant_id(tx, usage, at), at), named, at)
         else:
@@ -178,7 +191,7 @@ class _Books(NamedTuple):
             same_names = session.stopped_at is None and each in named
             if same_names or each.updated_at <= session.started_at + BEGINNINGS_APART:
                 self.give_up(each, min(at, session.started_at), SILENT)
-        self._enter(None, session)
+        self._enter(None, session, _grant_of(self.tx, session))
 
     def go_on(self, before: Session, session: Session, named: list[Session], at: datetime) -> None:
         """Enter what was heard of a session, also of one that was given up."""
@@ -188,12 +201,16 @@ class _Books(NamedTuple):
             next_began = [each.started_at for each in beside if each in named or each.started_at >= recently]
             if next_began:
                 session = session.given_up(min(next_began), self.interim, before.cause)
+        self.enter(before, session, _grant_of(self.tx, before))
+
+    def enter(self, before: Session, session: Session, grant: Admission | None) -> None:
+        """Enter what was heard of a session that is there, and what let it on."""
         if session != before:
-            self._enter(before, session)
+            self._enter(before, session, grant)
 
     def give_up(self, session: Session, at: datetime, cause: str) -> None:
         """Enter that a session was found to be over at that instant, without anybody saying since when."""
-        self._enter(session, session.given_up(at, self.interim, cause))
+        self._enter(session, session.given_up(at, self.interim, cause), _grant_of(self.tx, session))
 
     def _beside(self, session: Session, named: list[Session]) -> list[Session]:
         """What else is open of the same names, or of the same device on the router."""
@@ -203,29 +220,31 @@ class _Books(NamedTuple):
             beside += [each for each in of_device if each.router_id == session.router_id and each not in beside]
         return [each for each in beside if each.session_id != session.session_id]
 
-    def _enter(self, before: Session | None, session: Session) -> None:
+    def _enter(self, before: Session | None, session: Session, grant: Admission | None) -> None:
         if before is None:
             self.tx.sessions.add(session)
         elif (before.stopped_at, before.cause) == (session.stopped_at, session.cause):
             self.tx.sessions.go_on(session)
         else:
             self.tx.sessions.update(session)
-        self._count(before, session)
+        grant = self._counted(before, session, grant)
         ends_now = before is None or before.stopped_at is None or before.was_given_up
         if session.stopped_at is not None and ends_now:
             _tell_end(self.tx, session)
-        self._see(session)
+        self._see(session, grant)
 
-    def _count(self, before: Session | None, session: Session) -> None:
-        """Count what was added against the grant."""
+    def _counted(self, before: Session | None, session: Session, grant: Admission | None) -> Admission | None:
+        """Count what was added against the grant; gives it as it stands then."""
         seconds = session.seconds - (0 if before is None else before.seconds)
         octets = session.octets_counted - (0 if before is None else before.octets_counted)
-        if session.grant_id is not None and (seconds or octets):
-            self.tx.grants.use(session.grant_id, seconds, octets)
+        if grant is None or not (seconds or octets):
+            return grant
+        self.tx.grants.use(grant.grant_id, seconds, octets)
+        return grant.used(seconds, octets)
 
-    def _see(self, session: Session) -> None:
+    def _see(self, session: Session, grant: Admission | None) -> None:
         """Note who is on, and a grant of which nothing is left."""
-        grant, on = _grant_of(self.tx, session), session.stopped_at is None
+        on = session.stopped_at is None
         if grant is not None:
             self._use_up(grant)
             if not on:
@@ -237,9 +256,9 @@ class _Books(NamedTuple):
         """End a grant of which nothing is left."""
         if admission.state is GrantState.ENDED or admission.usable_at(self.now):
             return
-        grant, data_left = self.tx.grants.by_id(admission.grant_id), admission.data_left
+        grant = self.tx.grants.by_id(admission.grant_id)
         if grant is not None:
-            end(self.tx, grant, "data" if data_left is not None and not data_left.octets else "time", self.now)
+            end(self.tx, grant, "data" if admission.data_is_used_up else "time", self.now)
             self.noted.used_up.add(grant.tenant_id)
 
 

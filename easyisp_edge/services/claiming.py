@@ -18,7 +18,7 @@ from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.domain.purchases import CLOCKS_DIFFER, PAID_WITHIN
 from easyisp_edge.services.booking import Advance, Buyer
 from easyisp_edge.services.corrections import merge
-from easyisp_edge.services.grant_life import move
+from easyisp_edge.services.grant_life import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def give_back(books: Bookkeeper, claim: Claim, grant: Grant) -> Claim:
     """Let the claimant use what the money bought before, on the device it is claimed from."""
     other = claim.mac is not None and grant.mac is not None and claim.mac != grant.mac
     if claim.mac is not None and other and grant.state is not GrantState.ENDED:
-        move(books.tx, grant, claim.mac, books.now, claim=claim.claim_id)
+        follow(books.tx, grant, claim.mac, books.now, claim=claim.claim_id)
     return _close(books, claim, ClaimState.GIVEN_BACK, grant_id=grant.grant_id, customer_id=grant.customer_id)
 
 

@@ -49,11 +49,14 @@ def end(tx: Tables, grant: Grant, cause: str, now: datetime) -> Grant:
     return ended
 
 
-def move(tx: Tables, grant: Grant, mac: MacAddress, now: datetime, **because: str) -> Grant | None:
+def follow(tx: Tables, grant: Grant, mac: MacAddress, now: datetime, **because: str) -> Grant | None:
     """Let it follow its buyer to another device; None where it has been moved often enough today."""
     moves = tx.events.count_since(grant.grant_id, "grant.moved", now - timedelta(days=1))
-    if moves >= MOVES_PER_DAY:
-        return None
+    return None if moves >= MOVES_PER_DAY else move(tx, grant, mac, **because)
+
+
+def move(tx: Tables, grant: Grant, mac: MacAddress, **because: str) -> Grant:
+    """Move it to another device, however often that was done."""
     moved = replace(grant, mac=mac)
     tx.grants.update(moved)
     _tell(tx, "grant.moved", grant, {"mac": mac.text, **because})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
-from easyisp_edge.services.grant_life import end
+from easyisp_edge.services.grant_life import end, move
 from easyisp_edge.services.staff import NOTE_LENGTH_MAX
 from easyisp_edge.services.standing import lapses_at, opens_at
 
@@ -132,9 +132,13 @@ class GrantsDesk:
         if listed.opens_at is not None:
             opening = listed.opens_at.astimezone(NAIROBI)
             raise ConflictError("grant.shut", f"It may not be used at this hour: it opens on {opening:%a at %H:%M}.")
-        await self.access.switch_to(listed.admission.tenant_id, mac, grant_id)
         data = {"by": by, "mac": mac.text}
-        await self.access.store.write(lambda tx: _note(tx, "staff.grant_switched", grant_id, data))
+        await self.access.switch_to(
+            listed.admission.tenant_id,
+            mac,
+            grant_id,
+            noting=lambda tx: _note(tx, "staff.grant_switched", grant_id, data),
+        )
         log.info("grant %s, started by %s", grant_id, by)
         return self._one(grant_id)
 
@@ -200,13 +204,12 @@ class GrantsDesk:
 
     def _listed(self, tables: Tables, admission: Admission, phone: Msisdn | None, now: datetime) -> ListedGrant:
         over = not admission.usable_at(now)
-        online_time, used = admission.package.online_time, admission.seconds_used
         return ListedGrant(
             admission=admission,
             phone=phone,
             over=over,
             seconds_left=max(0, math.ceil((lapses_at(admission, now) - now).total_seconds())),
-            online_seconds_left=None if online_time is None else max(0, int(online_time.total_seconds()) - used),
+            online_seconds_left=admission.online_seconds_left,
             opens_at=None if over or admission.open_at(now) else opens_at(admission, now),
             online=False,
             router_ids=tuple(sorted({each.router_id for each in tables.sessions.open_of_grant(admission.grant_id)})),
@@ -265,9 +268,7 @@ def _standing(tx: Tables, grant_id: str) -> Grant:
 def _move(tx: Tables, grant: Grant, mac: MacAddress, by: str) -> Grant:
     if grant.mac == mac:
         raise ConflictError("grant.same_device", f"It is for {mac} already.")
-    moved = replace(grant, mac=mac)
-    tx.grants.update(moved)
-    _note(tx, "grant.moved", grant.grant_id, {"mac": mac.text, "by": "staff"})
+    moved = move(tx, grant, mac, by="staff")
     was = None if grant.mac is None else grant.mac.text
     _note(tx, "staff.grant_moved", grant.grant_id, {"by": by, "from": was, "mac": mac.text, "dailyLimitApplied": False})
     return moved

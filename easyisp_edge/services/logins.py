@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.logins import LoginAccepted, LoginRejected
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services.grant_life import move
+from easyisp_edge.services.grant_life import follow
 from easyisp_edge.services.login_names import LoginName, NameKind, login_name
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class LoginService:
 
     def _refusal(self, admission: Admission, request: LoginRequest, now: datetime, *, moves: bool) -> Refusal | None:
         if not admission.usable_at(now):
-            data_left = admission.data_left
-            return Refusal("data_up" if data_left is not None and not data_left.octets else "time_up")
+            return Refusal("data_up" if admission.data_is_used_up else "time_up")
         package = admission.package
         if package.service is not request.service or not package.valid_on(request.router_id):
             return Refusal("other_place")
@@ -166,4 +165,4 @@ def _move(tx: Tables, grant_id: str, mac: MacAddress, now: datetime) -> bool:
         return False
     if grant.mac == mac:  # asked twice meanwhile: it follows its buyer once
         return True
-    return move(tx, grant, mac, now, by="receipt") is not None
+    return follow(tx, grant, mac, now, by="receipt") is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
@@ -52,7 +53,7 @@ class Tables:
         self.claims = ClaimsTable(connection)
         self.gateways = GatewayStatesTable(connection)
         self.grants = GrantsTable(connection, self.packages)
-        self.sessions = SessionsTable(connection)
+        self.sessions = SessionsTable(connection, self.grants)
         self.devices = Devices(connection)
         self.posters = PostersTable(connection)
         self.events = EventsTable(connection, clock)
@@ -61,11 +62,12 @@ class Tables:
 class _Waiting(Generic[T]):
     """A transaction that waits for its commit."""
 
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("done", "error", "repeatable", "result", "work")
 
-    def __init__(self, work: Callable[[Tables], T], done: asyncio.Future[Any]) -> None:
+    def __init__(self, work: Callable[[Tables], T], done: asyncio.Future[Any], *, repeatable: bool) -> None:
         self.work = work
         self.done = done
+        self.repeatable = repeatable
         self.result: T | None = None
         self.error: Exception | None = None
 
@@ -74,8 +76,8 @@ class Store:
     """The tables of one database.
 
     A transaction is a plain function over the tables: it cannot wait, so no network call ever stands inside
-    one. Functions that arrive while a commit is under way run one after the other, each in a savepoint of
-    its own, and share the next commit: nobody waits for a timer, and one's failure undoes only its own rows.
+    one. Functions that arrive while a commit is under way run one after the other and share the next
+    commit: nobody waits for a timer. Savepoints see to it that one's failure undoes only its own rows.
 
     Args:
         database: The open file.
@@ -97,13 +99,25 @@ class Store:
             UnavailableError: It was not committed (disk full, too much waiting); nothing of it remains.
             Exception: What `work` raised; nothing of it remains.
         """
+        return await self.writing(work)
+
+    def writing(self, work: Callable[[Tables], T], *, repeatable: bool = False) -> asyncio.Future[T]:
+        """The same as a future, for whoever has many under way; what it raises is raised by the future.
+
+        Args:
+            work: The transaction.
+            repeatable: Whether it may be run again after what it wrote was undone. Such ones share a savepoint, and
+                are run one by one only where one of them fails.
+
+        Raises:
+            UnavailableError: Too much is waiting.
+        """
         if len(self._waiting) >= WAITING_MAX:
             raise UnavailableError("store.busy", "The box is too busy to note this; try again in a moment.")
-        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(work, done, repeatable=repeatable))
         self._arrived.set()
-        result: T = await waiting.done
-        return result
+        return done
 
     async def survey(self, work: Callable[[Tables], T]) -> T:
         """Run a long read off the event loop."""
@@ -140,14 +154,32 @@ class Store:
             self._tables = Tables(connection, self._clock)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for waiting in shared:
-                _run_one(connection, self._tables, waiting)
+            for repeatable, several in itertools.groupby(shared, key=lambda waiting: waiting.repeatable):
+                if repeatable:
+                    _run_together(connection, self._tables, list(several))
+                else:
+                    for waiting in several:
+                        _run_one(connection, self._tables, waiting)
             self._tables.clock.write_down(self._clock.mark())
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
                 connection.execute("ROLLBACK")
             raise
+
+
+def _run_together(connection: sqlite3.Connection, tables: Tables, several: list[_Waiting[Any]]) -> None:
+    connection.execute("SAVEPOINT several")
+    try:
+        for waiting in several:
+            waiting.result = waiting.work(tables)
+    except sqlite3.OperationalError:
+        raise
+    except Exception:  # noqa: BLE001 - whoever it is will hear of it when run alone
+        connection.execute("ROLLBACK TO several")
+        for waiting in several:
+            _run_one(connection, tables, waiting)
+    connection.execute("RELEASE several")
 
 
 def _run_one(connection: sqlite3.Connection, tables: Tables, waiting: _Waiting[Any]) -> None:

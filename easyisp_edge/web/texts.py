@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.schedules import Schedule
 
-# Kenya keeps one time all year round; a box need not carry a time zone database for it.
-
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 # Nobody prefers more languages than this; the rest of a longer header is not read.

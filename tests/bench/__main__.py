@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import callback, footprint, freeradius, portal, purchase, radius, store, waiting
+from tests.bench import callback, footprint, freeradius, portal, purchase, radius, reconcile, store, waiting
 from tests.bench.books import Past
 from tests.bench.measures import number, percentile, table
 from tests.bench.processes import CORES, LOAD_CORE, SERVER_CORE
@@ -39,9 +39,10 @@ BENCHMARKS: dict[str, Callable[[Path, Sizes, Past], Iterator[Measure]]] = {
     "store": store.run,
     "waiting": waiting.run,
     "freeradius": freeradius.run,
+    "reconcile": reconcile.run,
 }
 # These take minutes: they are run by name only.
-_LONG = frozenset({"waiting", "freeradius"})
+_LONG = frozenset({"waiting", "freeradius", "reconcile"})
 _SYNCS = 50
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from tests.bench import http_load
 from tests.bench.books import Books
 from tests.bench.measures import at_least, at_most
-from tests.bench.processes import SERVER_CORE, Server, free_port, own_module
+from tests.bench.processes import SERVER_CORE, Server, own_module
 from tests.bench.site import Site
 from tests.bench.trials import Contestant, contest
+from tests.fakes.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

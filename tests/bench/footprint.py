@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.bench.measures import Measure, Spread, at_most, one
-from tests.bench.processes import LOAD_CORE, SERVER_CORE, BenchError, Server, free_port, own_module
+from tests.bench.processes import LOAD_CORE, SERVER_CORE, BenchError, Server, own_module
 from tests.bench.site import Site
+from tests.fakes.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

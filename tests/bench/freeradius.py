@@ -19,7 +19,7 @@ from easyisp_edge.store.connections import ThreadedDatabase
 from tests.bench import freeradius_server, freeradius_steady, radius_load
 from tests.bench.freeradius_updates import Sessions, Updates
 from tests.bench.measures import Measure, Spread, at_least, at_most, one
-from tests.bench.processes import BenchError, Server
+from tests.bench.processes import SLOW_SYNC_SECONDS, BenchError, Server, can_slow_disk, slow_disk
 from tests.bench.site import Site
 from tests.bench.trials import Contestant, contest
 
@@ -39,6 +39,7 @@ _ACCEPTS_TARGET, _UPDATES_TARGET = at_least(1.5), at_least(5)
 _TOOL_BUSY_TARGET = at_most(90)
 _SYNCHRONOUS_FULL = 2
 _WAL = "wal"
+_SESSIONS_ON_A_SLOW_DISK = 100
 
 
 class _Ours(NamedTuple):
@@ -66,6 +67,9 @@ def run(folder: Path, sizes: Sizes, past: Past) -> Iterator[Measure]:
         yield one(_name(theirs), "resident after all", "MB", theirs.process.resident_mb())
         yield one("daemon", "resident after all", "MB", ours.daemon.resident_mb())
         yield from freeradius_steady.run(site, sizes, past.running, sessions)
+    slow = folder / "slow"
+    slow.mkdir()
+    yield from _updates_on_a_slow_disk(slow, sizes, past)
 
 
 def _name(theirs: Freeradius) -> str:
@@ -117,7 +121,23 @@ def _accepts(kind: str, logins: _Logins, theirs: Freeradius, ours: _Ours, rounds
         yield from _compared(contest(contestants, rounds), _ACCEPTS_TARGET)
 
 
-def _updates(sessions: Sessions, theirs: Freeradius, ours: _Ours, sizes: Sizes) -> Iterator[Measure]:
+def _updates_on_a_slow_disk(folder: Path, sizes: Sizes, past: Past) -> Iterator[Measure]:
+    """The same where the disk takes its time, as a small box's does."""
+    if not can_slow_disk():
+        sys.stderr.write("SKIPPED: strace is not installed, or may not trace: nothing was measured on a slow disk\n")
+        return
+    site = Site.lay_out(folder / "site", "radius", past.path)
+    with (
+        freeradius_server.run(folder, past, slow_disk) as theirs,
+        site.run(slow_disk) as daemon,
+    ):
+        # Each of the first reports waits for a sync of its own: a hundred are enough to take turns.
+        sessions = Sessions.of(site, past.running[:_SESSIONS_ON_A_SLOW_DISK])
+        disk = f" with {SLOW_SYNC_SECONDS * 1000:g} ms more a sync"
+        yield from _updates(sessions, theirs, _Ours(site, daemon), sizes, disk)
+
+
+def _updates(sessions: Sessions, theirs: Freeradius, ours: _Ours, sizes: Sizes, disk: str = "") -> Iterator[Measure]:
     at_theirs, at_ours = (
         Updates(sessions, theirs.acct_port, sizes),
         Updates(sessions, ours.site.ports.radius_acct, sizes),
@@ -125,7 +145,7 @@ def _updates(sessions: Sessions, theirs: Freeradius, ours: _Ours, sizes: Sizes) 
     for updates in (at_theirs, at_ours):
         updates.open_all()
     for outstanding in OUTSTANDING:
-        name = f"updates, {outstanding} outstanding"
+        name = f"updates{disk}, {outstanding} outstanding"
         contestants = [
             Contestant(f"FreeRADIUS, {name}", theirs.process, partial(at_theirs.drive, outstanding)),
             Contestant(name, ours.daemon, partial(at_ours.drive, outstanding)),

@@ -20,7 +20,7 @@ from tests.bench.processes import SERVER_CORE, BenchError, Server
 from tests.bench.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.bench.books import Past
 
@@ -84,11 +84,17 @@ class Freeradius:
 
 
 @contextlib.contextmanager
-def run(folder: Path, past: Past) -> Iterator[Freeradius]:
-    """FreeRADIUS with the configuration that the command writes, and all users that the daemon writes."""
+def run(folder: Path, past: Past, wrapped: Callable[[Sequence[str]], Sequence[str]] = list) -> Iterator[Freeradius]:
+    """FreeRADIUS with the configuration that the command writes, and all users that the daemon writes.
+
+    Args:
+        folder: For its files.
+        past: What stands in the books.
+        wrapped: Puts its command into another program's, where it is to run in one.
+    """
     site, database = _lay_out(folder / "freeradius", past)
     command = [_program(), "-f", "-d", str(_configured(site))]
-    with FreeradiusProcess(command, core=SERVER_CORE) as process:
+    with FreeradiusProcess(wrapped(command), core=SERVER_CORE) as process:
         # It has made the file by now; the daemon turns that to WAL and writes into it.
         with site.run() as daemon:
             daemon.wait_for_log("users written for FreeRADIUS", within_seconds=_WRITTEN_WITHIN_SECONDS)

@@ -1,6 +1,7 @@
 """The lab's MikroTik as a process, for the daemon to put users on.
 
-Run with an API port; for each line on standard input it writes how many hotspot users stand on it.
+Run with an API port; for each line on standard input it connects the devices that the line names, as `MAC=IP` each,
+and writes how many hotspot users stand on it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,14 @@ def main(api_port: int) -> None:
 
 
 def _tell(router: MikrotikLab) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
+    line = os.read(sys.stdin.fileno(), 4096)
+    if not line:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         return
+    for word in line.decode().split():
+        mac, given, ip = word.partition("=")
+        if given:
+            router.connect_device(mac, ip)
     sys.stdout.write(f"{sum(1 for _ in router.configuration.users)}\n")
     sys.stdout.flush()
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from tests.bench import http_load
 from tests.bench.books import Books
 from tests.bench.measures import at_least, at_most, one
-from tests.bench.processes import SERVER_CORE, Server, free_port, own_module
+from tests.bench.processes import SERVER_CORE, Server, own_module
 from tests.bench.site import ROUTER, Site
 from tests.bench.trials import Contestant, Load, contest
+from tests.fakes.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,6 +21,7 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 HOST = "127.0.0.1"
 
+SLOW_SYNC_SECONDS = 0.005
 _READY_WITHIN_SECONDS = 60.0
 _STOP_WITHIN_SECONDS = 30.0
 _NANOSECONDS = 1_000_000_000
@@ -42,11 +43,23 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port nobody has at this moment; for programs that are told their port in a file."""
-    with socket.socket(socket.AF_INET, kind) as trial:
-        trial.bind((HOST, 0))
-        return int(trial.getsockname()[1])
+def slow_disk(command: Sequence[str]) -> list[str]:
+    """The command, for which the disk takes `SLOW_SYNC_SECONDS` longer for each sync, as a memory card's does.
+
+    Put in at the system call: a library in between would miss programs that go past it.
+    """
+    calls = "fdatasync,fsync"
+    delay = f"inject={calls}:delay_exit={round(SLOW_SYNC_SECONDS * 1e6)}"
+    strace = ["strace", "-D", "-f", "--seccomp-bpf", "-q", "-o", os.devnull, "-e", f"trace={calls}", "-e", delay]
+    return [*strace, *command]
+
+
+def can_slow_disk() -> bool:
+    """Whether strace is here, and may trace."""
+    try:
+        return subprocess.run(slow_disk(["true"]), check=False, capture_output=True, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Server:

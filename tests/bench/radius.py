@@ -14,9 +14,10 @@ from easyisp_edge.domain.grants import GrantState
 from tests.bench import radius_load
 from tests.bench.books import Books
 from tests.bench.measures import Measure, Spread, at_least
-from tests.bench.processes import SERVER_CORE, Server, free_port, own_module
+from tests.bench.processes import SERVER_CORE, Server, own_module
 from tests.bench.site import Site
 from tests.bench.trials import Contestant, contest
+from tests.fakes.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyisp_edge.config import load_config
-from tests.bench.processes import HOST, SERVER_CORE, Server, free_port
+from tests.bench.processes import HOST, SERVER_CORE, Server
+from tests.fakes.ports import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from easyisp_edge.config import Config
 
 ROUTER = "main"
@@ -99,6 +102,7 @@ mode = "hotspot-user"
 login_url = "http://10.5.50.1/login"
 round_seconds = 5
 [router.api]
+tls = false
 port = {router_api}
 username = "edge"
 password = "s3cret"
@@ -152,7 +156,7 @@ class Site:
         """The file its books are in."""
         return self.folder / "edge.sqlite"
 
-    def run(self) -> Server:
-        """The daemon, started as its service starts it, on the servers' core."""
+    def run(self, wrapped: Callable[[Sequence[str]], Sequence[str]] = list) -> Server:
+        """The daemon, started as its service starts it, on the servers' core; in another program if given."""
         program = Path(sys.executable).with_name("easyisp-edge")
-        return Server([str(program), "run", "--config", str(self.folder)], core=SERVER_CORE)
+        return Server(wrapped([str(program), "run", "--config", str(self.folder)]), core=SERVER_CORE)

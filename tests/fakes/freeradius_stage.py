@@ -32,6 +32,7 @@ from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Store, running
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import ManualTime, SeededRandomness
+from tests.fakes.ports import free_port
 from tests.real_parts import require
 from tests.unit.shop import MAC, OTHER_MAC, TENANT, Books
 
@@ -154,7 +155,7 @@ def stage_configuration(folder: Path, address: DatabaseAddress, /, **changes: An
         FreeradiusClient(RadiusClient(name, ip, secret.encode(), signed, 300, POOL if ip == ANNEXE else None), tenant)
         for name, (ip, tenant, signed) in routers.items()
     ]
-    ports = {"auth_port": _free_port(), "acct_port": _free_port()}
+    ports = {name: free_port(socket.SOCK_DGRAM, MAIN) for name in ("auth_port", "acct_port")}
     values = {"address": MAIN, "folder": str(folder), "log_folder": str(folder), "run_folder": str(folder)}
     server = FreeradiusServer(address, clients, changes.pop("messages", REJECTS), **{**values, **ports, **changes})
     for name, content in configuration_files(server).items():
@@ -240,7 +241,7 @@ def postgresql(folder: Path) -> Iterator[PostgresqlAddress]:
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    data, password, port = folder / "data", "p4ss:word@/", _free_port(socket.SOCK_STREAM)
+    data, password, port = folder / "data", "p4ss:word@/", free_port(host=MAIN)
     (folder / "password").write_text(password)
     if user:
         shutil.chown(folder, "postgres")
@@ -280,12 +281,6 @@ async def _run_on_postgresql(address: PostgresqlAddress, statement: str) -> list
         return []
     finally:
         await connection.close()
-
-
-def _free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((MAIN, 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until(ready: Any, process: subprocess.Popen[bytes], log: Path) -> None:

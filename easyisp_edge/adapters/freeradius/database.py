@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from easyisp_edge.adapters.freeradius.errors import UnwritableError
-from easyisp_edge.adapters.freeradius.rows import GroupRows, Row, UserRows, group_rows, user_rows
+from easyisp_edge.adapters.freeradius.rows import GROUP_MARK, GroupRows, Row, UserRows, group_rows, user_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.login_database import NotedSession, SessionsCursor, WantedLogin
 
 log = logging.getLogger(__name__)
+
+# Conditions and queries that every SQL we know understands.
+MARKED = f"substr(groupname, 1, {len(GROUP_MARK)}) = '{GROUP_MARK}'"
+OURS = f"(SELECT username FROM radusergroup WHERE {MARKED})"  # noqa: S608 - constants
+# For `Observed.from_rows`.
+OBSERVING = (
+    f"SELECT username, groupname FROM radusergroup WHERE {MARKED} ORDER BY id",  # noqa: S608 - constants
+    f"SELECT username, attribute, op, value FROM radcheck WHERE username IN {OURS} ORDER BY id",  # noqa: S608
+    f"SELECT username, attribute, op, value FROM radreply WHERE username IN {OURS} ORDER BY id",  # noqa: S608
+    f"SELECT groupname, attribute, op, value FROM radgroupreply WHERE {MARKED} ORDER BY id",  # noqa: S608
+)
 
 
 class Observed(NamedTuple):

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 
-from easyisp_edge.adapters.freeradius.database import Change, Observed
-from easyisp_edge.adapters.freeradius.rows import GROUP_MARK
+from easyisp_edge.adapters.freeradius.database import MARKED, OBSERVING, OURS, Change, Observed
 from easyisp_edge.adapters.freeradius.sessions import noted_session
 from easyisp_edge.errors import UnavailableError
 
@@ -28,14 +27,6 @@ _FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Int
 # So many users share a transaction at most. Nobody waits for it, FreeRADIUS reads what stood before.
 USERS_SHARED_MAX = 500
 
-_MARKED = f"starts_with(groupname, '{GROUP_MARK}')"
-_OURS = f"(SELECT username FROM radusergroup WHERE {_MARKED})"  # noqa: S608 - constants
-_OBSERVING = (
-    f"SELECT username, groupname FROM radusergroup WHERE {_MARKED} ORDER BY id",  # noqa: S608 - constants
-    f"SELECT username, attribute, op, value FROM radcheck WHERE username IN {_OURS} ORDER BY id",  # noqa: S608
-    f"SELECT username, attribute, op, value FROM radreply WHERE username IN {_OURS} ORDER BY id",  # noqa: S608
-    f"SELECT groupname, attribute, op, value FROM radgroupreply WHERE {_MARKED} ORDER BY id",  # noqa: S608
-)
 _CHANGED = "coalesce(acctstoptime, acctupdatetime, acctstarttime)"
 _SESSIONS = f"""
 SELECT radacctid, acctsessionid, username, host(nasipaddress), class, callingstationid, host(framedipaddress),
@@ -47,7 +38,7 @@ ORDER BY {_CHANGED}, radacctid LIMIT $3
 _TAKEN = (
     "SELECT username FROM unnest($1::text[]) AS asked (username) WHERE (username IN (SELECT username FROM radcheck)"  # noqa: S608
     " OR username IN (SELECT username FROM radreply) OR username IN (SELECT username FROM radusergroup))"
-    f" AND username NOT IN {_OURS}"
+    f" AND username NOT IN {OURS}"
 )
 
 
@@ -129,7 +120,7 @@ class PostgresqlTables:
 
 async def _observe(connection: Any) -> Observed:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return Observed.from_rows(*[await connection.fetch(query) for query in _OBSERVING])
+        return Observed.from_rows(*[await connection.fetch(query) for query in OBSERVING])
 
 
 def _changing(changes: Sequence[Change]) -> Callable[[Any], Awaitable[list[str]]]:
@@ -144,7 +135,7 @@ async def _change(connection: Any, changes: Sequence[Change]) -> list[str]:
         names = [name for name in asked if name not in taken]
         await connection.execute("DELETE FROM radcheck WHERE username = ANY($1)", names)
         await connection.execute("DELETE FROM radreply WHERE username = ANY($1)", names)
-        await connection.execute(f"DELETE FROM radusergroup WHERE username = ANY($1) AND {_MARKED}", names)  # noqa: S608
+        await connection.execute(f"DELETE FROM radusergroup WHERE username = ANY($1) AND {MARKED}", names)  # noqa: S608
         written = [(name, rows) for name, rows in changes if rows is not None and name not in taken]
         await _insert(connection, "radcheck", "username", [(name, rows.check) for name, rows in written])
         await _insert(connection, "radreply", "username", [(name, rows.reply) for name, rows in written])

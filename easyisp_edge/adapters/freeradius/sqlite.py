@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import aiosqlite
 
-from easyisp_edge.adapters.freeradius.database import Change, Observed
-from easyisp_edge.adapters.freeradius.rows import GROUP_MARK
+from easyisp_edge.adapters.freeradius.database import MARKED, OBSERVING, Change, Observed
 from easyisp_edge.adapters.freeradius.sessions import noted_session
 from easyisp_edge.errors import UnavailableError
 
@@ -29,14 +28,6 @@ BUSY_TIMEOUT_SECONDS = 5.0
 # So many users share a transaction at most: about two milliseconds.
 USERS_SHARED_MAX = 20
 
-_MARKED = f"substr(groupname, 1, {len(GROUP_MARK)}) = '{GROUP_MARK}'"
-_OURS = f"(SELECT username FROM radusergroup WHERE {_MARKED})"  # noqa: S608 - constants
-_OBSERVING = (
-    f"SELECT username, groupname FROM radusergroup WHERE {_MARKED} ORDER BY id",  # noqa: S608 - constants
-    f"SELECT username, attribute, op, value FROM radcheck WHERE username IN {_OURS} ORDER BY id",  # noqa: S608
-    f"SELECT username, attribute, op, value FROM radreply WHERE username IN {_OURS} ORDER BY id",  # noqa: S608
-    f"SELECT groupname, attribute, op, value FROM radgroupreply WHERE {_MARKED} ORDER BY id",  # noqa: S608
-)
 _CHANGED = "coalesce(acctstoptime, acctupdatetime, acctstarttime)"
 _SESSIONS = f"""
 SELECT radacctid, acctsessionid, username, nasipaddress, class, callingstationid, framedipaddress, acctstarttime,
@@ -46,7 +37,7 @@ WHERE (acctstoptime IS NULL OR acctstoptime >= :at) AND ({_CHANGED}, radacctid) 
 ORDER BY {_CHANGED}, radacctid LIMIT :most
 """  # noqa: S608 - constants
 _ANYBODY = (
-    f"SELECT EXISTS (SELECT 1 FROM radusergroup WHERE username = :name AND {_MARKED}),"  # noqa: S608 - constants
+    f"SELECT EXISTS (SELECT 1 FROM radusergroup WHERE username = :name AND {MARKED}),"  # noqa: S608 - constants
     " EXISTS (SELECT 1 FROM radcheck WHERE username = :name) OR EXISTS (SELECT 1 FROM radreply WHERE username = :name)"
     " OR EXISTS (SELECT 1 FROM radusergroup WHERE username = :name)"
 )
@@ -169,7 +160,7 @@ def _observe(connection: sqlite3.Connection) -> Observed:
 
 
 def _read(connection: sqlite3.Connection) -> Observed:
-    return Observed.from_rows(*(connection.execute(query) for query in _OBSERVING))
+    return Observed.from_rows(*(connection.execute(query) for query in OBSERVING))
 
 
 def _changing(changes: Sequence[Change]) -> Callable[[sqlite3.Connection], list[str]]:
@@ -184,7 +175,7 @@ def _change(connection: sqlite3.Connection, change: Change) -> bool:
         return False
     connection.execute("DELETE FROM radcheck WHERE username = ?", (name,))
     connection.execute("DELETE FROM radreply WHERE username = ?", (name,))
-    connection.execute(f"DELETE FROM radusergroup WHERE username = ? AND {_MARKED}", (name,))  # noqa: S608
+    connection.execute(f"DELETE FROM radusergroup WHERE username = ? AND {MARKED}", (name,))  # noqa: S608
     if rows is not None:
         _insert(connection, name, rows)
     return True

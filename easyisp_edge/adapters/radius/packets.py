@@ -68,12 +68,12 @@ class Packet(NamedTuple):
         Raises:
             InvalidError: It is not four octets long.
         """
-        value = self.value(attribute)
-        if value is None:
+        at = self.offsets.get(attribute)
+        if at is None:
             return None
-        if len(value) != _INTEGER_OCTETS:
+        if self.datagram[at + 1] != _INTEGER_OCTETS + 2:
             raise InvalidError("radius.integer", f"Attribute {attribute} is no number of four octets.")
-        return int.from_bytes(value, "big")
+        return int.from_bytes(self.datagram[at + 2 : at + 2 + _INTEGER_OCTETS], "big")
 
     def proxy_states(self) -> bytes:
         """All Proxy-State attributes, whole and in order, as the reply has to bring them back."""

@@ -141,7 +141,7 @@ class RadiusServer:
         clients: Sequence[RadiusClient],
         clock: Clock,
         authorize: Callable[[LoginRequest], LoginAnswer | Awaitable[LoginAnswer]],
-        account: Callable[[UsageReport], Awaitable[None]],
+        account: Callable[[UsageReport], Awaitable[object]],
     ) -> None:
         self.counters = RadiusCounters()
         self._authorize = authorize
@@ -379,7 +379,7 @@ class RadiusServer:
         reply = exchange.peer.secret.signed_reply(code, packet, attributes + packet.proxy_states())
         self._reply(exchange, reply)
 
-    def _answer_report(self, exchange: _Exchange, _recorded: None) -> None:
+    def _answer_report(self, exchange: _Exchange, _recorded: object) -> None:
         self.counters.usage_reports += 1
         packet = exchange.packet
         self._reply(exchange, exchange.peer.secret.accounting_reply(packet, packet.proxy_states()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -22,7 +21,7 @@ REPORT = UsageReport("main", UsageKind.INTERIM, "80100001", "USER", None, MAC, N
 
 COUNTS = st.integers(0, 2**64 - 1)
 REPORTS = st.builds(
-    lambda kind, seconds, into, out: replace(REPORT, kind=kind, seconds=seconds, octets_in=into, octets_out=out),
+    lambda kind, seconds, into, out: REPORT._replace(kind=kind, seconds=seconds, octets_in=into, octets_out=out),
     st.sampled_from([UsageKind.START, UsageKind.INTERIM, UsageKind.STOP]),
     st.integers(0, 2**32 - 1),
     COUNTS,
@@ -35,7 +34,7 @@ def after(seconds: float) -> datetime:
 
 
 def an_interim(seconds: int, octets: int = 0) -> UsageReport:
-    return replace(REPORT, seconds=seconds, octets_in=octets, octets_out=octets)
+    return REPORT._replace(seconds=seconds, octets_in=octets, octets_out=octets)
 
 
 def a_session(seconds: int = 600, octets: int = 1000) -> Session:
@@ -94,8 +93,8 @@ def test_guesses_are_right_on_the_whole() -> None:
 @pytest.mark.parametrize(("late", "same"), [(0, True), (14, True), (29, True), (31, False), (600, False)])
 def test_a_start_is_of_a_session_that_began_then(late: int, same: bool) -> None:  # noqa: FBT001 - from the table
     """A router resends for seconds; after a minute it has been started anew and begins to count again."""
-    session = Session.begun(replace(REPORT, kind=UsageKind.START), None, BEGAN)
-    assert session.is_of(replace(REPORT, kind=UsageKind.START), after(late), NEVER_SET) is same
+    session = Session.begun(REPORT._replace(kind=UsageKind.START), None, BEGAN)
+    assert session.is_of(REPORT._replace(kind=UsageKind.START), after(late), NEVER_SET) is same
 
 
 @given(st.integers(0, 10**5), st.integers(0, 10**5), st.integers(0, 30))
@@ -113,8 +112,8 @@ def test_a_report_of_a_later_session_is_not(known: int, pause: int, seconds: int
 def test_another_device_has_another_session() -> None:
     """Whatever the names; where the router does not say which device, the names decide."""
     session = a_session()
-    assert not session.is_of(replace(an_interim(660), mac=OTHER_MAC), after(660), NEVER_SET)
-    assert session.is_of(replace(an_interim(660), mac=None), after(660), NEVER_SET)
+    assert not session.is_of(an_interim(660)._replace(mac=OTHER_MAC), after(660), NEVER_SET)
+    assert session.is_of(an_interim(660)._replace(mac=None), after(660), NEVER_SET)
 
 
 def test_of_several_the_one_that_began_then_is_spoken_of() -> None:
@@ -141,7 +140,7 @@ def test_where_the_clock_was_set_counters_tell(seconds: int, octets: int, since_
 def test_where_the_clock_was_set_what_is_over_is_over() -> None:
     """More under its names is a session that came after."""
     set_at = after(10**6)
-    over = a_session().told(replace(an_interim(600, 1000), kind=UsageKind.STOP), after(600))
+    over = a_session().told(an_interim(600, 1000)._replace(kind=UsageKind.STOP), after(600))
     assert not over.is_of(an_interim(660, 2000), set_at + timedelta(seconds=100), set_at)
 
 

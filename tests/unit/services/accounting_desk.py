@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -38,20 +39,20 @@ ROUTER_ON = UsageReport(ROUTER, UsageKind.ROUTER_ON, "", "", None, None, None, 0
 
 def start(**changes: Any) -> UsageReport:
     """The first report of a session."""
-    return replace(START_REPORT, **changes)
+    return START_REPORT._replace(**changes)
 
 
 def interim(seconds: int = 60, octets: int = 1000, **changes: Any) -> UsageReport:
     """A report in between: so many octets in, and twice as many out."""
-    return replace(
-        START_REPORT, kind=UsageKind.INTERIM, seconds=seconds, octets_in=octets, octets_out=2 * octets, **changes
+    return START_REPORT._replace(
+        kind=UsageKind.INTERIM, seconds=seconds, octets_in=octets, octets_out=2 * octets, **changes
     )
 
 
 def stop(seconds: int = 120, octets: int = 5000, **changes: Any) -> UsageReport:
     """The last report of a session."""
     report = interim(seconds, octets, **changes)
-    return replace(report, kind=UsageKind.STOP, cause=changes.get("cause", "Session-Timeout"))
+    return report._replace(kind=UsageKind.STOP, cause=changes.get("cause", "Session-Timeout"))
 
 
 class Row(NamedTuple):
@@ -72,11 +73,12 @@ class MemoryStore(Store):
         self._sql = connection
         self.read = tables
 
-    async def write(self, work: Callable[[Tables], T]) -> T:
+    def writing(self, work: Callable[[Tables], T], *, repeatable: bool = False) -> asyncio.Future[T]:
         self._sql.execute("SAVEPOINT one")
-        result = work(self.read)
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(done.set_result, work(self.read))
         self._sql.execute("RELEASE one")
-        return result
+        return done
 
     async def survey(self, work: Callable[[Tables], T]) -> T:
         return work(self.read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations, permutations
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -131,7 +130,7 @@ async def test_counters_never_shrink(desk: AccountingDesk) -> None:
     """Each by itself: an old report may say more of one and less of another."""
     await desk.report(start())
     await desk.after(120, interim(120, 5000))
-    await desk.after(1, replace(interim(90, 1), octets_out=20_000))
+    await desk.after(1, interim(90, 1)._replace(octets_out=20_000))
     assert desk.sessions() == [(120, 5000, 20_000, False, "", "grant-1")]
     assert desk.used() == (120, 25_000)
 
@@ -258,7 +257,7 @@ async def test_two_devices_by_one_grant_are_two_sessions(desk: AccountingDesk) -
 @pytest.mark.parametrize("octets", [2**32, 2**40, 2**49])
 async def test_counters_have_64_bits(desk: AccountingDesk, octets: int) -> None:
     """A busy session passes the 32nd within hours."""
-    await desk.report(replace(interim(), octets_out=octets))
+    await desk.report(interim()._replace(octets_out=octets))
     assert desk.sessions()[0][1:3] == (1000, octets)
     assert desk.used() == (60, 1000 + octets)
 
@@ -306,7 +305,7 @@ async def test_an_end_is_noted_when_it_stands_in_the_books(desk: AccountingDesk)
     await desk.report(start())
     desk.time.advance(120)
     assert not desk.service.is_noted(stop())
-    await desk.report(replace(ROUTER_ON))
+    await desk.report(ROUTER_ON._replace())
     assert not desk.service.is_noted(stop())
     await desk.report(stop())
     assert desk.service.is_noted(stop())

@@ -142,7 +142,7 @@ async def test_a_router_that_starts_or_stops_ends_its_sessions(desk: AccountingD
     elsewhere = {"router_id": "second", "username": "USER000009", "mac": OTHER_MAC}
     await desk.report(start(**elsewhere))
     await desk.after(60, interim(), interim(username="USER000002", mac=None, **SECOND))
-    await desk.after(20, replace(ROUTER_ON, kind=kind))
+    await desk.after(20, ROUTER_ON._replace(kind=kind))
     assert [(row.over, row.cause, row.seconds) for row in desk.sessions()] == [
         (False, "", 0),
         (True, "Router-Restart", 70),

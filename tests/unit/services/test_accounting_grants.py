@@ -188,7 +188,7 @@ async def test_a_router_nobody_knows_is_counted_too() -> None:
     """It was taken out of the files while devices were on."""
     desk = accounting_desk()
     await desk.after(60, interim(router_id="gone"))
-    await desk.after(60, replace(ROUTER_ON, router_id="gone"))
+    await desk.after(60, ROUTER_ON._replace(router_id="gone"))
     assert desk.sessions() == [(90, 1000, 2000, True, "Router-Restart", None)]
 
 
@@ -213,7 +213,7 @@ async def test_a_router_is_answered_once_its_report_is_on_the_disk(tmp_path: Pat
         writing = asyncio.create_task(books.store.write(wait_for_the_test))
         await settle_down()
         reports = [
-            asyncio.create_task(service.account(interim(session_id=f"801000{number:02}", mac=None)))
+            asyncio.ensure_future(service.account(interim(session_id=f"801000{number:02}", mac=None)))
             for number in range(50)
         ]
         await settle_down()

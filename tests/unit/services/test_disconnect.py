@@ -181,7 +181,7 @@ async def test_the_device_a_grant_left_is_put_off(desk: Desk) -> None:
     await desk.add(1, GrantState.RUNNING)
     await desk.report(1)
     moved = await desk.books.store.write(
-        lambda tx: move(tx, tx.grants.by_id("grant-1"), OTHER_MAC, desk.books.now())  # type: ignore[arg-type]
+        lambda tx: move(tx, tx.grants.by_id("grant-1"), OTHER_MAC)  # type: ignore[arg-type]
     )
     assert moved is not None
     await desk.report(1, name="80000099", mac=OTHER_MAC)

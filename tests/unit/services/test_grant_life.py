@@ -18,7 +18,7 @@ from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
 from easyisp_edge.errors import ConflictError, NotFoundError
-from easyisp_edge.services.grant_life import MOVES_PER_DAY, end, move, pause, start
+from easyisp_edge.services.grant_life import MOVES_PER_DAY, end, follow, pause, start
 from tests.unit.services.gate import Gate
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT, open_books
 
@@ -86,7 +86,7 @@ async def test_a_grant_moves_so_often_within_a_day(gate: Gate) -> None:
     await gate.add()
 
     def moved(tx: Tables) -> bool:
-        return move(tx, gate.grant(), OTHER_MAC, gate.books.now(), by="receipt") is not None
+        return follow(tx, gate.grant(), OTHER_MAC, gate.books.now(), by="receipt") is not None
 
     for _ in range(MOVES_PER_DAY):
         assert await gate.books.store.write(moved)

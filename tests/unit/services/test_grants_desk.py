@@ -14,7 +14,7 @@ from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
-from easyisp_edge.services.grant_life import MOVES_PER_DAY, move
+from easyisp_edge.services.grant_life import MOVES_PER_DAY, follow
 from easyisp_edge.services.grants_desk import Sought
 from tests.fakes.clocks import START
 from tests.fakes.gateway import PAYER, RECEIPT, callback_paid
@@ -45,7 +45,7 @@ SECOND_ROUTER = """[[router]]
 id = "second"
 address = "10.0.0.2"
 mode = "hotspot-user"
-api = { username = "u", password = "p" }
+api = { tls = false, username = "u", password = "p" }
 """
 
 
@@ -279,7 +279,7 @@ async def test_staff_may_move_it_when_its_customer_may_not(office: GrantsOffice)
     for at in range(MOVES_PER_DAY + 2):
         await office.desk.move("grant-1", MAC if at % 2 else OTHER_MAC, "mary")
     now = office.office.books.now()
-    by_customer = await office.office.books.store.write(lambda tx: move(tx, office.grant(), OTHER_MAC, now))
+    by_customer = await office.office.books.store.write(lambda tx: follow(tx, office.grant(), OTHER_MAC, now))
     assert by_customer is None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from easyisp_edge.domain.logins import UsageKind, UsageReport
@@ -12,7 +11,7 @@ from tests.unit.shop import ROUTER, tables_in_memory
 
 USER, NAMES = "USER000001", "edge:69a0/"
 OPEN = UsageReport(ROUTER, UsageKind.INTERIM, f"{NAMES}*1/1", USER, None, None, None, 60, 100, 200, "")
-OVER = replace(OPEN, kind=UsageKind.STOP, cause="Gone")
+OVER = OPEN._replace(kind=UsageKind.STOP, cause="Gone")
 
 
 def test_ended_sessions_are_summed_and_the_others_listed() -> None:
@@ -20,14 +19,14 @@ def test_ended_sessions_are_summed_and_the_others_listed() -> None:
     _, tx = tables_in_memory()
     reports = [
         OPEN,
-        replace(OVER, session_id=f"{NAMES}*2/1"),
-        replace(OVER, session_id=f"{NAMES}*2/2", seconds=1, octets_in=2**50, octets_out=3),
-        replace(OVER, session_id=f"{NAMES}*3/1", cause=SILENT),
-        replace(OVER, session_id=f"{NAMES}*4/1", cause=RESTARTED),
-        replace(OVER, session_id="edge:69a00/*5/1"),
-        replace(OVER, session_id="edge:69a/*5/1"),
-        replace(OVER, session_id=f"{NAMES}*6/1", router_id="other"),
-        replace(OVER, session_id=f"{NAMES}*7/1", username="USER000002"),
+        OVER._replace(session_id=f"{NAMES}*2/1"),
+        OVER._replace(session_id=f"{NAMES}*2/2", seconds=1, octets_in=2**50, octets_out=3),
+        OVER._replace(session_id=f"{NAMES}*3/1", cause=SILENT),
+        OVER._replace(session_id=f"{NAMES}*4/1", cause=RESTARTED),
+        OVER._replace(session_id="edge:69a00/*5/1"),
+        OVER._replace(session_id="edge:69a/*5/1"),
+        OVER._replace(session_id=f"{NAMES}*6/1", router_id="other"),
+        OVER._replace(session_id=f"{NAMES}*7/1", username="USER000002"),
     ]
     for report in reports:
         tx.sessions.add(Session.begun(report, None, START + timedelta(minutes=1)))
