@@ -20,6 +20,7 @@ from easyisp_edge.lab.mikrotik.wire import encode_sentence, read_sentence
 from easyisp_edge.machine import ClockState
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
 
     from librouteros.api import AsyncApi
@@ -94,6 +95,12 @@ class SeededRandomness:
         return self._random.random()
 
 
+def fields(sentence: Sentence) -> dict[str, str]:
+    """The `=name=value` words."""
+    pairs = (word[1:].partition("=") for word in sentence[1:] if word.startswith("="))
+    return {name: value for name, _, value in pairs}
+
+
 class RawClient:
     """Speaks sentences and nothing else."""
 
@@ -119,6 +126,24 @@ class RawClient:
     async def ask(self, *words: str) -> list[Sentence]:
         await self.send(*words)
         return await self.answer()
+
+    async def rows(self, *words: str) -> list[dict[str, str]]:
+        """The rows of an answer; what is no row must be its end."""
+        *rows, end = [sentence for sentence in await self.ask(*words) if sentence != ("!empty",)]
+        assert end == ("!done",), (words, end)
+        return [fields(row) for row in rows]
+
+    async def done(self, *words: str) -> str:
+        """What a command that must succeed gives back."""
+        (end,) = await self.ask(*words)
+        assert end[0] == "!done", (words, end)
+        return fields(end).get("ret", "")
+
+    async def trapped(self, *words: str) -> str:
+        """The message of a command that must fail."""
+        trap, end = await self.ask(*words)
+        assert (trap[0], end) == ("!trap", ("!done",)), (words, trap)
+        return fields(trap)["message"]
 
     async def octets(self, count: int) -> bytes:
         async with asyncio.timeout(5):
@@ -146,11 +171,14 @@ class Stage:
     clock: HandClock
     closing: contextlib.AsyncExitStack
 
-    async def raw(self, *, logged_in: bool = True) -> RawClient:
-        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.router.api_port))
+    async def raw(self, *credentials: str, logged_in: bool = True, tls: ssl.SSLContext | None = None) -> RawClient:
+        """A client of the API, or with `tls` of api-ssl."""
+        name, password = credentials or ("edge", "s3cret")
+        port = self.router.api_port if tls is None else self.router.api_ssl_port
+        client = RawClient(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
         self.closing.push_async_callback(client.close)
         if logged_in:
-            assert await client.ask("/login", "=name=edge", "=password=s3cret") == [("!done",)]
+            assert await client.ask("/login", f"=name={name}", f"=password={password}") == [("!done",)]
         return client
 
     async def api(self, *credentials: str, **options: Any) -> AsyncApi:

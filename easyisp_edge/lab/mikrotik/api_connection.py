@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
+import struct
 from typing import TYPE_CHECKING, NoReturn
 
 from easyisp_edge.lab.mikrotik import wire
 from easyisp_edge.lab.mikrotik.errors import INTERRUPTED, FatalError, RefusalError, TrapError, WireError
-from easyisp_edge.lab.mikrotik.faults import FaultKind
+from easyisp_edge.lab.mikrotik.faults import BEFORE, FaultKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from easyisp_edge.lab.mikrotik.api_server import ApiServer
     from easyisp_edge.lab.mikrotik.console import ApiUser
@@ -35,13 +37,20 @@ class ApiConnection:
         server: Whose door it came through.
         reader: What the client sends.
         writer: What it is told.
+        service: Which door it came through.
         address: Where it came from.
     """
 
     def __init__(
-        self, server: ApiServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+        self,
+        server: ApiServer,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        service: str,
+        address: str,
     ) -> None:
         self.user: ApiUser | None = None
+        self.service = service
         self.address = address
         self.row_id = ""
         self.logged_in_at = ""
@@ -83,9 +92,14 @@ class ApiConnection:
         raise _CutError
 
     async def _sentence(self) -> tuple[str, ...]:
-        if self.user is not None:
-            return await wire.read_sentence(self._reader)
-        return await wire.read_sentence(self._reader, wire.WORD_OCTETS_MOST_BEFORE_LOGIN, wire.WORDS_MOST_BEFORE_LOGIN)
+        return await wire.read_sentence(self._reader, self._octets_most, self._words_most)
+
+    def _octets_most(self) -> int:
+        # The log-in may still be under way when the next sentence begins to be waited for.
+        return wire.WORD_OCTETS_MOST_BEFORE_LOGIN if self.user is None else wire.WORD_OCTETS_MOST
+
+    def _words_most(self) -> int:
+        return wire.WORDS_MOST_BEFORE_LOGIN if self.user is None else wire.WORDS_MOST
 
     async def _take(self, words: tuple[str, ...], tasks: asyncio.TaskGroup) -> None:
         self._server.record.commands_seen.append(words)
@@ -133,6 +147,8 @@ class ApiConnection:
         await self._drain()
 
     async def _answer(self, words: tuple[str, ...]) -> wire.Answer:
+        if self._server.faults.mute:
+            await self._hang()
         if words[0] == "/quit":
             raise FatalError("session terminated on request")
         request = wire.parse_request(words)
@@ -144,26 +160,42 @@ class ApiConnection:
         fault = self._server.faults.take(request.command)
         if fault is not None:
             await self._before(fault)
+        if wait := self._server.faults.wait_seconds():
+            await self._server.clock.sleep(wait)
         answer = await self._server.console.run(request, self.user)
         if fault is not None:
-            await self._after(fault)
+            await self._after(fault, answer, request.tag)
         return answer
 
     async def _before(self, fault: Fault) -> None:
-        if fault.kind is FaultKind.HANG:
-            await self._hang()
-        elif fault.kind is FaultKind.DROP:
-            raise _CutError
+        if fault.kind is FaultKind.SLOW:
+            await self._server.clock.sleep(fault.seconds)
         elif fault.kind is FaultKind.TRAP:
             raise TrapError(fault.message)
-        elif fault.kind is FaultKind.SLOW:
-            await self._server.clock.sleep(fault.seconds)
+        elif fault.kind in BEFORE:
+            await self._end_by(fault)
 
-    async def _after(self, fault: Fault) -> None:
-        if fault.kind is FaultKind.HANG_AFTER:
+    async def _after(self, fault: Fault, answer: wire.Answer, tag: str | None) -> None:
+        if fault.kind is FaultKind.LATE:
+            await self._server.clock.sleep(fault.seconds)
+        elif fault.kind is FaultKind.HANG_MIDWAY:
+            self._say_half(answer, tag)
             await self._hang()
-        elif fault.kind is FaultKind.DROP_AFTER:
+        elif fault.kind not in {*BEFORE, FaultKind.SLOW}:
+            await self._end_by(fault)
+
+    async def _end_by(self, fault: Fault) -> NoReturn:
+        if fault.kind in {FaultKind.DROP, FaultKind.DROP_AFTER}:
             raise _CutError
+        if fault.kind in {FaultKind.RESET, FaultKind.RESET_AFTER}:
+            linger = struct.pack("ii", 1, 0)  # closing at once sends a reset
+            self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            raise _CutError
+        if fault.kind is FaultKind.MUTE:
+            self._server.faults.mute = True
+        elif fault.kind in {FaultKind.REBOOT, FaultKind.REBOOT_AFTER, FaultKind.WIPE_AFTER}:
+            self._server.trouble(fault)
+        await self._hang()
 
     async def _hang(self) -> NoReturn:
         await self._gone.wait()
@@ -176,16 +208,21 @@ class ApiConnection:
         if self._server.rules.old_login and "response" not in given:
             self._challenge = self._server.randomness.token(16)
             return wire.Answer(ret=self._challenge.hex())
-        user = next((one for one in self._server.rules.users if one.name == given.get("name")), None)
+        user = self._server.rules.find_user(given.get("name", ""), self.address)
         if user is None or not self._proves(user, request):
             self._failures += 1
+            self._log(f"login failure for user {given.get('name', '')} from {self.address} via {self.service}")
             wording = "cannot log in" if self._server.rules.old_login else "invalid user name or password (6)"
             raise TrapError(wording)
         if "api" not in user.policies:
             raise RefusalError("not enough permissions (9)")
         self.user, self.row_id = user, self._server.next_row_id()
         self.logged_in_at = self._server.clock.now().strftime("%Y-%m-%d %H:%M:%S")
+        self._log(f"user {user.name} logged in from {self.address} via {self.service}")
         return wire.Answer()
+
+    def _log(self, message: str) -> None:
+        self._server.rules.log("system,info,account", message)
 
     def _proves(self, user: ApiUser, request: wire.Request) -> bool:
         if not self._server.rules.old_login:
@@ -196,21 +233,33 @@ class ApiConnection:
         return request.arguments.get("response") == challenge_response(challenge, user.password)
 
     def _say_answer(self, answer: wire.Answer, tag: str | None) -> None:
-        for row in answer.rows:
-            self._say(["!re", *(f"={name}={value}" for name, value in row.items())], tag)
-        if answer.listing and not answer.rows and self._server.rules.says_empty:
-            self._say(["!empty"], tag)
-        self._say(["!done"] if answer.ret is None else ["!done", f"=ret={answer.ret}"], tag)
+        for words in self._sentences(answer):
+            self._say(words, tag)
 
-    def _say(self, words: Iterable[str], tag: str | None = None) -> None:
-        first, *rest = words
-        tagged = [first, *rest] if tag is None else [first, f".tag={tag}", *rest]
+    def _say_half(self, answer: wire.Answer, tag: str | None) -> None:
+        octets = b"".join(_tagged(words, tag) for words in self._sentences(answer))
         if not self._writer.is_closing():
-            self._writer.write(wire.encode_sentence(tagged))
+            self._writer.write(octets[: len(octets) // 2])
+
+    def _sentences(self, answer: wire.Answer) -> Iterator[list[str]]:
+        for row in answer.rows:
+            yield ["!re", *(f"={name}={value}" for name, value in row.items())]
+        if answer.listing and not answer.rows and self._server.rules.says_empty:
+            yield ["!empty"]
+        yield ["!done"] if answer.ret is None else ["!done", f"=ret={answer.ret}"]
+
+    def _say(self, words: list[str], tag: str | None = None) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(_tagged(words, tag))
 
     async def _drain(self) -> None:
         if not self._writer.is_closing():
             await self._writer.drain()
+
+
+def _tagged(words: list[str], tag: str | None) -> bytes:
+    first, *rest = words
+    return wire.encode_sentence(words if tag is None else [first, f".tag={tag}", *rest])
 
 
 def _reason(fatal: BaseExceptionGroup[FatalError]) -> str:

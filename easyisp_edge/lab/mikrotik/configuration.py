@@ -5,17 +5,21 @@ Source: RouterOS manual, HotSpot and RADIUS; which fields a version has is for t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.lab.mikrotik import value_formats as vf
+from easyisp_edge.lab.mikrotik.network_tables import network_tables
+from easyisp_edge.lab.mikrotik.system_tables import system_tables
+from easyisp_edge.lab.mikrotik.table_maker import TableMaker
 from easyisp_edge.lab.mikrotik.tables import Column, Table, follow_names, reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from easyisp_edge.lab.mikrotik.command_tree import CommandTree
 
+SETTINGS = ("/ip/dns", "/ipv6/settings", "/system/device-mode", "/system/ntp/client")
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - how RouterOS writes "none" and "any"; nothing is bound to it
 _COUNT = vf.integer_between(0, 2**64 - 1)
 _ZERO = frozenset({"", "0"})
@@ -36,7 +40,7 @@ NO_TRAFFIC = {"uptime": "0s", "bytes-in": "0", "bytes-out": "0", "packets-in": "
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Every configuration table that is played."""
+    """Every configuration table that is played; `others` by menu, those the hotspot itself reads by name."""
 
     servers: Table
     server_profiles: Table
@@ -46,10 +50,11 @@ class Configuration:
     walled_garden: Table
     walled_garden_ip: Table
     radius: Table
+    others: Mapping[str, Table]
 
     def tables(self) -> dict[str, Table]:
         """The tables by menu."""
-        return {_MENUS[part.name]: getattr(self, part.name) for part in fields(self)}
+        return {menu: getattr(self, part) for part, menu in _MENUS.items()} | dict(self.others)
 
 
 _MENUS = {
@@ -66,6 +71,9 @@ _MENUS = {
 
 def factory_configuration(tree: CommandTree) -> Configuration:
     """The tables as they leave the factory: only the built-in rows."""
+    maker = TableMaker(tree)
+    system_tables(maker)
+    network_tables(maker)
 
     def table(
         part: str,
@@ -81,7 +89,12 @@ def factory_configuration(tree: CommandTree) -> Configuration:
 
     profiles = table("user_profiles", _user_profile_columns(), key=("name",), shown={"default": "false"})
     server_profiles = table("server_profiles", _server_profile_columns(), key=("name",), shown={"default": "false"})
-    servers = table("servers", _server_columns(server_profiles), key=("name",), shown=_SERVER_SHOWN)
+    servers = table(
+        "servers",
+        _server_columns(server_profiles, reference(maker.made["/interface"], "interface")),
+        key=("name",),
+        shown=_SERVER_SHOWN,
+    )
     users = table(
         "users",
         _user_columns(servers, profiles),
@@ -89,13 +102,10 @@ def factory_configuration(tree: CommandTree) -> Configuration:
         duplicate="failure: already have user with this name for this server",
         shown=NO_TRAFFIC | {"dynamic": "false"},
     )
-    profiles.add({"name": "default"}, {"default": "true"})
-    server_profiles.add({"name": "default"}, {"default": "true"})
-    users.add({"name": "default-trial"}, {"default": "true"})
     follow_names(users, "profile", profiles)
     follow_names(users, "server", servers)
     follow_names(servers, "profile", server_profiles)
-    return Configuration(
+    configuration = Configuration(
         servers=servers,
         server_profiles=server_profiles,
         users=users,
@@ -108,16 +118,29 @@ def factory_configuration(tree: CommandTree) -> Configuration:
             shown={"dynamic": "false", "invalid": "false"},
         ),
         radius=table("radius", _radius_columns()),
+        others=maker.made,
     )
+    restore_factory(configuration)
+    return configuration
+
+
+def restore_factory(configuration: Configuration) -> None:
+    """Put the built-in rows into empty tables."""
+    configuration.user_profiles.add({"name": "default"}, {"default": "true"})
+    configuration.server_profiles.add({"name": "default"}, {"default": "true"})
+    configuration.users.add({"name": "default-trial"}, {"default": "true"})
+    for menu in SETTINGS:
+        configuration.others[menu].add({})
+    configuration.others["/ipv6/nd"].add({"interface": "all"}, {"default": "true"})
 
 
 _SERVER_SHOWN = {"proxy-status": "running", "invalid": "false", "HTTPS": "false"}
 
 
-def _server_columns(server_profiles: Table) -> list[Column]:
+def _server_columns(server_profiles: Table, interface: Callable[[str], str]) -> list[Column]:
     return [
         Column("name", vf.filled_text, required=True),
-        Column("interface", vf.filled_text, required=True),
+        Column("interface", interface, required=True),
         Column("address-pool", vf.filled_text, "none"),
         Column("profile", reference(server_profiles, "profile"), "default"),
         Column("idle-timeout", vf.duration_or("none"), "5m"),
@@ -146,6 +169,7 @@ def _server_profile_columns() -> list[Column]:
         Column("radius-location-id", default=""),
         Column("radius-location-name", default=""),
         Column("nas-port-type", vf.one_of("wireless-802.11", "ethernet", "cable"), "wireless-802.11"),
+        Column("https-redirect", vf.boolean_text, "true", frozenset()),
         Column("split-user-domain", vf.boolean_text, "false", frozenset()),
         Column("mac-auth-mode", vf.one_of("mac-as-username", "mac-as-username-and-password"), "mac-as-username"),
         Column("mac-auth-password", default="", sensitive=True),

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from easyisp_edge.lab.mikrotik.tables import Ids
+
+if TYPE_CHECKING:
+    from easyisp_edge.lab.mikrotik.chap import ChapAnswer
+    from easyisp_edge.lab.mikrotik.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,7 @@ class Cookie:
         password: As it logged in.
         expires: Monotonic seconds.
         is_mac_cookie: Kept by MAC; else an HTTP cookie in the device's browser.
+        chap: What its browser answered where it logged in by CHAP.
     """
 
     id: str
@@ -26,6 +32,7 @@ class Cookie:
     password: str
     expires: float
     is_mac_cookie: bool
+    chap: ChapAnswer | None = None
 
 
 class CookieJar:
@@ -35,10 +42,13 @@ class CookieJar:
         self._ids = Ids()
         self._cookies: list[Cookie] = []
 
-    def keep(self, mac: str, user: str, password: str, *, expires: float, is_mac_cookie: bool) -> None:
+    def keep(self, session: Session, *, expires: float, is_mac_cookie: bool) -> None:
         """Remember a login in place of the device's earlier one of that kind."""
+        mac = session.host.mac
         self.drop(mac, is_mac_cookie=is_mac_cookie)
-        self._cookies.append(Cookie(self._ids.next(), mac, user, password, expires, is_mac_cookie))
+        self._cookies.append(
+            Cookie(self._ids.next(), mac, session.user, session.password, expires, is_mac_cookie, session.chap)
+        )
 
     def find(self, mac: str, now: float, *, is_mac_cookie: bool) -> Cookie | None:
         """The device's cookie of that kind, if it is still good."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -17,10 +18,13 @@ from easyisp_edge.lab.mikrotik.local_users import (
 )
 from easyisp_edge.lab.mikrotik.sessions import Entitlement, Host, Session, SessionIds, TerminateCause
 from easyisp_edge.lab.mikrotik.tables import Ids
+from easyisp_edge.lab.mikrotik.trials import Trials
 from easyisp_edge.lab.mikrotik.value_formats import mac_in_form, parse_duration
 
 if TYPE_CHECKING:
+    from easyisp_edge.lab.mikrotik.chap import ChapAnswer
     from easyisp_edge.lab.mikrotik.configuration import Configuration
+    from easyisp_edge.lab.mikrotik.cookies import Cookie
     from easyisp_edge.lab.mikrotik.owned_tasks import OwnedTasks
     from easyisp_edge.lab.mikrotik.tables import Row
     from easyisp_edge.machine import Clock, Wake
@@ -50,6 +54,7 @@ class Attempt:
         method: How RADIUS is told the password.
         login_by: As `/ip/hotspot/active` will name it.
         acct_id: The Acct-Session-Id the session will have.
+        chap: What a browser answered; then nobody but it knows the password.
     """
 
     host: Host
@@ -58,6 +63,11 @@ class Attempt:
     method: Method
     login_by: str
     acct_id: str
+    chap: ChapAnswer | None = None
+
+    def knows(self, password: str) -> bool:
+        """Whether this is the password given."""
+        return self.password == password if self.chap is None else self.chap.fits(password)
 
 
 class Accountant(Protocol):
@@ -89,6 +99,9 @@ class Hotspot:
         wake: Rung when something new may fall due.
         accountant: The RADIUS side.
         tasks: Owner of logins that devices start by themselves.
+
+    Attributes:
+        trouble: A fatal error in the hotspot's words, played to every login; None for none.
     """
 
     def __init__(
@@ -104,6 +117,8 @@ class Hotspot:
         self.hosts: dict[str, Host] = {}
         self.sessions: dict[str, Session] = {}
         self.cookies = CookieJar()
+        self.trials = Trials(configuration)
+        self.trouble: str | None = None
         self._clock = clock
         self._wake = wake
         self._accountant = accountant
@@ -167,18 +182,29 @@ class Hotspot:
             self.settle()
             self._wake.ring()
 
-    async def login(self, host: Host, user: str, password: str, *, login_by: str, method: Method = "pap") -> Session:
+    async def login(
+        self,
+        host: Host,
+        user: str,
+        password: str,
+        *,
+        login_by: str,
+        method: Method = "pap",
+        chap: ChapAnswer | None = None,
+    ) -> Session:
         """Log a device in: by the local user of that name, or else by RADIUS where that is on.
 
         Raises:
             TrapError: With the hotspot's wording of why not.
         """
+        if self.trouble is not None:
+            raise TrapError(self.trouble)
         if host.authorizing or host.mac in self.sessions:
             raise TrapError("already authorizing, retry later")
         _refuse_foreign_mac(user, host.mac)
         if len(user.encode("utf-8", "replace")) > _NAME_OCTETS_MOST or len(password) > _PASSWORD_LETTERS_MOST:
             raise TrapError(INVALID_USERNAME)
-        attempt = Attempt(host, user, password, method, login_by, self._acct_ids.next())
+        attempt = Attempt(host, user, password, method, login_by, self._acct_ids.next(), chap)
         host.authorizing = True
         try:
             given = await self._entitlement(attempt)
@@ -195,7 +221,10 @@ class Hotspot:
             return
         del self.sessions[session.host.mac]
         ended = self._clock.monotonic() if at is None else at
+        session.host.out_since = ended
         count_session(session, ended)
+        if session.login_by == "trial":
+            self.trials.count(session.host.mac, session.uptime(ended), ended)
         if cause in _DROPS_MAC_COOKIE:
             self.cookies.drop(session.host.mac, is_mac_cookie=True)
         if session.entitlement.radius:
@@ -246,6 +275,7 @@ class Hotspot:
             started=now,
             queue_id=self._row_ids["queue"].next() if given.rate_limit else None,
             last_traffic=now,
+            chap=attempt.chap,
         )
         self.sessions[host.mac] = session
         self._keep_cookies(session)
@@ -256,9 +286,11 @@ class Hotspot:
         return session
 
     async def _entitlement(self, attempt: Attempt) -> Entitlement:
+        if attempt.login_by == "trial":
+            return self.trials.entitlement(attempt.host, self._clock.monotonic())
         user = find_user(self.configuration, attempt.user, attempt.host.server)
         if user is not None:
-            return local_entitlement(self.configuration, user, attempt.password, attempt.host.mac)
+            return local_entitlement(self.configuration, user, attempt)
         if self.profile_value(attempt.host.server, "use-radius") == "true":
             return await self._accountant.authorise(attempt)
         raise TrapError(INVALID_USERNAME)
@@ -277,10 +309,22 @@ class Hotspot:
         mac_cookie_seconds = session.entitlement.mac_cookie_seconds
         if "mac-cookie" in allowed and mac_cookie_seconds:
             expires = session.started + mac_cookie_seconds
-            self.cookies.keep(host.mac, session.user, session.password, expires=expires, is_mac_cookie=True)
+            self.cookies.keep(session, expires=expires, is_mac_cookie=True)
         if "cookie" in allowed and session.login_by in {"http-pap", "http-chap"}:
             expires = session.started + parse_duration(self.profile_value(host.server, "http-cookie-lifetime") or "3d")
-            self.cookies.keep(host.mac, session.user, session.password, expires=expires, is_mac_cookie=False)
+            self.cookies.keep(session, expires=expires, is_mac_cookie=False)
+
+    async def come_back(self, cookie: Cookie) -> None:
+        """Log the cookie's device in as it logged in before; a cookie that no longer does is forgotten."""
+        host = self.hosts.get(cookie.mac)
+        if host is None:
+            return
+        kind = "mac-cookie" if cookie.is_mac_cookie else "cookie"
+        method: Method = "pap" if cookie.chap is None else "chap"
+        try:
+            await self.login(host, cookie.user, cookie.password, login_by=kind, method=method, chap=cookie.chap)
+        except TrapError:
+            self.cookies.drop(cookie.mac, is_mac_cookie=cookie.is_mac_cookie)
 
     def _log_in_by_itself(self, host: Host) -> None:
         allowed = self.login_by(host.server)
@@ -288,21 +332,19 @@ class Hotspot:
         if host.authorizing or self.binding(host) != "regular":
             return
         if "mac-cookie" in allowed and cookie is not None:
-            work = self._try(host, cookie.user, cookie.password, "mac-cookie")
+            work = self.come_back(cookie)
         elif "mac" in allowed:
             name = mac_in_form(host.mac, self.profile_value(host.server, "radius-mac-format"))
             itself = self.profile_value(host.server, "mac-auth-mode") == "mac-as-username-and-password"
             word = name if itself else self.profile_value(host.server, "mac-auth-password")
-            work = self._try(host, name, word, "mac")
+            work = self._try_mac(host, name, word)
         else:
             return
         self._tasks.start(work, name=f"{host.mac} logs in by itself")
 
-    async def _try(self, host: Host, user: str, password: str, login_by: str) -> None:
-        try:
-            await self.login(host, user, password, login_by=login_by)
-        except TrapError:
-            self.cookies.drop(host.mac, is_mac_cookie=True)
+    async def _try_mac(self, host: Host, user: str, password: str) -> None:
+        with contextlib.suppress(TrapError):
+            await self.login(host, user, password, login_by="mac")
 
     def _settle_session(self, session: Session, now: float) -> None:
         end = session.end()
@@ -314,10 +356,19 @@ class Hotspot:
             self.end(session, end[1], end[0])
 
     def _away_until(self, host: Host) -> float | None:
-        idle = self.configuration.servers.value(host.server, "idle-timeout")
-        if host.gone_at is None or host.mac in self.sessions or idle == "none":
+        if host.mac in self.sessions:
             return None
-        return host.gone_at + parse_duration(idle)
+        servers = self.configuration.servers
+        spans = {name: servers.value(host.server, name) for name in ("idle-timeout", "keepalive-timeout")}
+        ends = [
+            host.gone_at + parse_duration(span)
+            for span in spans.values()
+            if host.gone_at is not None and span != "none"
+        ]
+        login_timeout = servers.value(host.server, "login-timeout")
+        if login_timeout != "none" and self.binding(host) == "regular":
+            ends.append(max(host.since, host.out_since) + parse_duration(login_timeout))
+        return min(ends, default=None)
 
     def _apply_bindings(self) -> None:
         for session in list(self.sessions.values()):

@@ -10,6 +10,7 @@ from easyisp_edge.lab.mikrotik.value_formats import format_whole_seconds, parse_
 
 if TYPE_CHECKING:
     from easyisp_edge.lab.mikrotik.configuration import Configuration
+    from easyisp_edge.lab.mikrotik.hotspot import Attempt
     from easyisp_edge.lab.mikrotik.sessions import Session
     from easyisp_edge.lab.mikrotik.tables import Row, Table
 
@@ -24,7 +25,7 @@ def find_user(configuration: Configuration, name: str, server: Row) -> Row | Non
     return next((row for wanted in (of_server, "") for row in named if users.value(row, "server") == wanted), None)
 
 
-def local_entitlement(configuration: Configuration, user: Row, password: str, mac: str) -> Entitlement:
+def local_entitlement(configuration: Configuration, user: Row, attempt: Attempt) -> Entitlement:
     """What the user may have from now on.
 
     Raises:
@@ -32,9 +33,9 @@ def local_entitlement(configuration: Configuration, user: Row, password: str, ma
     """
     users = configuration.users
     name = users.value(user, "name")
-    if users.value(user, "disabled") == "true" or users.value(user, "password") != password:
+    if users.value(user, "disabled") == "true" or not attempt.knows(users.value(user, "password")):
         raise TrapError(INVALID_USERNAME)
-    if users.value(user, "mac-address") not in {"", mac}:
+    if users.value(user, "mac-address") not in {"", attempt.host.mac}:
         raise TrapError(f"user {name} is not allowed to log in from this MAC address")
     profile = configuration.user_profiles.named(users.value(user, "profile"))
     uptime_left = _uptime_left(users, user)

@@ -21,7 +21,8 @@ def table_menu(table: Table) -> dict[str, Handler]:
     """The verbs of a configuration table; which of them a menu has is for the command tree to say."""
 
     def rows(call: Call) -> list[dict[str, str]]:
-        return [table.printed(row, sensitive=call.sensitive) for row in table]
+        wanted, found = call.fields_used(), table.named_so(call.must_equal(".id"), call.must_equal("name"))
+        return [table.printed(row, sensitive=call.sensitive, only=wanted) for row in found]
 
     def add(call: Call) -> Answer:
         return Answer(ret=table.add(call.arguments).id)
@@ -51,7 +52,7 @@ def table_menu(table: Table) -> dict[str, Handler]:
 
     return {
         "print": lambda call: listed(call, rows(call)),
-        "get": lambda call: gotten(call, rows(call)),
+        "get": lambda call: gotten(call, [table.printed(row, sensitive=call.sensitive) for row in table]),
         "add": add,
         "set": put,
         "comment": put,
@@ -94,6 +95,21 @@ def single_menu(
 
     verbs: dict[str, Handler] = {"print": lambda call: Answer(call.chosen([fields()])), "get": got}
     return verbs if put is None else verbs | {"set": put}
+
+
+def settings_menu(table: Table) -> dict[str, Handler]:
+    """The verbs of a menu whose one set of fields is the only row of `table`."""
+
+    def fields() -> dict[str, str]:
+        return {
+            name: value for row in table for name, value in table.printed(row, sensitive=False).items() if name != ".id"
+        }
+
+    def put(call: Call) -> Answer:
+        table.change(next(iter(table)).id, call.arguments)
+        return DONE
+
+    return single_menu(fields, put)
 
 
 def monitored(call: Call, rows: Iterable[Mapping[str, str]]) -> Answer:

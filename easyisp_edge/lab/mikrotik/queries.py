@@ -33,6 +33,13 @@ def matches(queries: Sequence[str], row: Mapping[str, str]) -> bool:
     return all(stack)
 
 
+def field_of(query: str) -> str:
+    """The field a query word looks at; empty for an operation."""
+    if query.startswith("?#"):
+        return ""
+    return query[1:].lstrip("<>=-").partition("=")[0]
+
+
 def _holds(test: str, row: Mapping[str, str]) -> bool:
     if test.startswith(("<", ">")):
         name, _, value = test[1:].partition("=")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from easyisp_edge.lab.mikrotik.radius_side import RadiusSide
     from easyisp_edge.lab.mikrotik.sessions import Session
 
+DEFAULT_PORT = 3799
 _NAMES_SESSION = frozenset({"User-Name", "Framed-IP-Address", "Acct-Session-Id", "Calling-Station-Id"})
 _NAMES_NAS = frozenset({"NAS-IP-Address", "NAS-Identifier", "Message-Authenticator", "Event-Timestamp", "Proxy-State"})
 _CHANGES = frozenset(
@@ -62,6 +63,12 @@ class RadiusIncoming(asyncio.DatagramProtocol):
         self._hotspot = hotspot
         self._radius = radius
         self._transport: asyncio.DatagramTransport | None = None
+        self._written = DEFAULT_PORT
+
+    @property
+    def written_port(self) -> int:
+        """The port that the router says it listens on."""
+        return self._written
 
     @property
     def port(self) -> int | None:
@@ -76,6 +83,28 @@ class RadiusIncoming(asyncio.DatagramProtocol):
         """
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+        self._written = self.port or port
+
+    async def open_as(self, host: str, port: int) -> None:
+        """Listen as a router that has all its ports free: where this one is taken on this machine, another stands in.
+
+        Raises:
+            OSError: No port is free.
+        """
+        try:
+            await self.open(host, port)
+        except OSError:
+            await self.open(host, 0)
+            self._written = port
+
+    def write_port(self, port: int) -> None:
+        """Say where it would listen, were it on."""
+        self._written = port
+
+    def reset(self) -> None:
+        """Be off, as from the factory."""
+        self.close()
+        self._written = DEFAULT_PORT
 
     def close(self) -> None:
         """Stop listening."""

@@ -114,8 +114,8 @@ class RadiusSide:
 
     async def _ask(self, row: Row, attempt: Attempt) -> Any | None:
         server = self._server(row, "authentication-port")
-        chap = None
-        if attempt.method == "chap":
+        chap: ChapChallenge | None = attempt.chap
+        if chap is None and attempt.method == "chap":
             chap = ChapChallenge(self._randomness.token(1), self._randomness.token(16))
         request = functools.partial(
             access_request,

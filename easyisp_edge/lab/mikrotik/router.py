@@ -4,84 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.errors import NotFoundError
+from easyisp_edge.lab.mikrotik.accounts import Accounts
 from easyisp_edge.lab.mikrotik.api_server import ApiRules, ApiServer, Refusal
-from easyisp_edge.lab.mikrotik.command_tree import CommandTree
-from easyisp_edge.lab.mikrotik.configuration import factory_configuration
+from easyisp_edge.lab.mikrotik.command_tree import V7, CommandTree
+from easyisp_edge.lab.mikrotik.configuration import factory_configuration, restore_factory
 from easyisp_edge.lab.mikrotik.console import Console
+from easyisp_edge.lab.mikrotik.devices import ActiveDevice, Device
+from easyisp_edge.lab.mikrotik.faults import FaultKind
+from easyisp_edge.lab.mikrotik.files import FileShelf
 from easyisp_edge.lab.mikrotik.gates import Destination, garden_lets_through
 from easyisp_edge.lab.mikrotik.hotspot import Hotspot
-from easyisp_edge.lab.mikrotik.options import MikrotikOptions, set_up
+from easyisp_edge.lab.mikrotik.log_book import LogBook
+from easyisp_edge.lab.mikrotik.options import CERTIFICATE_NAME, MikrotikOptions, build, set_up
 from easyisp_edge.lab.mikrotik.owned_tasks import OwnedTasks
+from easyisp_edge.lab.mikrotik.page_files import PageFiles
 from easyisp_edge.lab.mikrotik.radius_client import RadiusClient
 from easyisp_edge.lab.mikrotik.radius_incoming import RadiusIncoming
 from easyisp_edge.lab.mikrotik.radius_side import RadiusSide
 from easyisp_edge.lab.mikrotik.router_menus import RouterMenus
-from easyisp_edge.lab.mikrotik.servlet import Servlet
-from easyisp_edge.lab.mikrotik.system_clock import RouterClock
+from easyisp_edge.lab.mikrotik.scheduler import Scheduler
+from easyisp_edge.lab.mikrotik.scripts import Scripts
+from easyisp_edge.lab.mikrotik.services import Services
+from easyisp_edge.lab.mikrotik.servlet import Servlet, ServletRules
+from easyisp_edge.lab.mikrotik.system_clock import TEXT_DATES_BEFORE, RouterClock
 from easyisp_edge.lab.mikrotik.value_formats import mac_text
 from easyisp_edge.machine import Wake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
-    from easyisp_edge.lab.mikrotik.faults import Faults
+    from easyisp_edge.lab.mikrotik.faults import Fault, Faults
     from easyisp_edge.lab.mikrotik.sessions import Session
     from easyisp_edge.lab.mikrotik.tables import Row
     from easyisp_edge.machine import Clock, Randomness
 
 _SAYS_EMPTY_SINCE = (7, 18)
-_BOUNDS_SESSIONS_SINCE = (7, 16)
+_DEVICE_MODE_SINCE = (7, 17)
 _QUIET_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device that is there, whether or not the router has heard of it.
-
-    Args:
-        mac: Upper case with colons.
-        ip: IPv4 address.
-    """
-
-    mac: str
-    ip: str
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveDevice:
-    """A logged-in device.
-
-    Args:
-        user: As it logged in.
-        mac: Upper case with colons.
-        ip: IPv4 address.
-        server: The hotspot server.
-        login_by: As `/ip/hotspot/active` names it.
-        session_id: Acct-Session-Id.
-        uptime_seconds: Since the login.
-        time_left_seconds: Until the session time is up; None without a limit.
-        bytes_in: From the device.
-        bytes_out: To the device.
-        rate_limit: In RouterOS's grammar, empty for none.
-        radius: Whether RADIUS let it in.
-    """
-
-    user: str
-    mac: str
-    ip: str
-    server: str
-    login_by: str
-    session_id: str
-    uptime_seconds: float
-    time_left_seconds: float | None
-    bytes_in: int
-    bytes_out: int
-    rate_limit: str
-    radius: bool
 
 
 class MikrotikLab:
@@ -105,15 +68,34 @@ class MikrotikLab:
         self._tasks = OwnedTasks()
         self._devices: dict[str, Device] = {}
         self._host = ""
-        self._api_port = 0
         self._running = False
         self._linked = True
         self._up = asyncio.Event()
         self._booting: asyncio.Task[None] | None = None
+        self._scheduling: asyncio.Task[None] | None = None
         tree = CommandTree(self.options.version)
+        self.version = tree.version
         self.configuration = factory_configuration(tree)
-        set_up(self.configuration, self.options)
+        if tree.version < V7 and not self.options.hotspot_package:
+            tree.remove_menus("/ip/hotspot")
         self.time = RouterClock(clock, self.options.ntp_seconds)
+        self.log = LogBook(self.time.now)
+        self.files = FileShelf(self.configuration.others["/file"], tree.version, self.time.now)
+        others = self.configuration.others
+        line_seconds = self.options.script_line_seconds
+        self.scripts = Scripts(others["/system/script"], tree, clock, self.log.write, line_seconds)
+        self.scheduler = Scheduler(
+            table=others["/system/scheduler"],
+            scripts=self.scripts,
+            time=self.time,
+            clock=clock,
+            forbidden=lambda: self.forbids("scheduler"),
+            text_dates=tree.version < TEXT_DATES_BEFORE,
+            log=self.log.write,
+        )
+        self.configuration.servers.computed = self._server_state
+        self._build()
+        set_up(self.configuration, self.options)
         self._client = RadiusClient(clock, self.options.radius_tries)
         self.radius = RadiusSide(
             configuration=self.configuration,
@@ -136,25 +118,41 @@ class MikrotikLab:
         self._servlet = Servlet(
             hotspot=self.hotspot,
             clock=clock,
-            portal_url=lambda: self.portal_url,
+            randomness=randomness,
+            identity=lambda: self.identity,
+            files=PageFiles(hotspot=self.hotspot, contents=self.files.contents, portal_url=lambda: self.portal_url),
             is_up=lambda: self._running,
+            rules=ServletRules.of(tree.version),
         )
+        self.console = Console(tree, RouterMenus(self, clock).menus())
+        self.scripts.give(self.console)
+        self._accounts = Accounts(self.configuration.others, tree.version)
         self._api = ApiServer(
-            console=Console(tree, RouterMenus(self, clock).menus()),
+            console=self.console,
             rules=ApiRules(
-                users=self.options.api_users,
+                find_user=self._accounts.find,
                 old_login=self.options.old_login,
-                max_sessions=self.options.max_sessions if tree.version >= _BOUNDS_SESSIONS_SINCE else None,
                 says_empty=tree.version >= _SAYS_EMPTY_SINCE,
-                addresses=self.options.api_addresses,
+                max_sessions=self._accounts.max_sessions,
+                welcome=self._accounts.welcome,
+                log=self.log.write,
             ),
             clock=clock,
             randomness=randomness,
             settle=self.hotspot.settle,
+            trouble=self._suffer,
         )
+        self.services = Services(self.configuration.others["/ip/service"], self._api)
+        if self.options.certificate is not None:
+            self.services.certificates[CERTIFICATE_NAME] = self.options.certificate
 
     async def start(
-        self, host: str = "127.0.0.1", api_port: int = 0, http_port: int = 0, coa_port: int | None = None
+        self,
+        host: str = "127.0.0.1",
+        api_port: int = 0,
+        http_port: int = 0,
+        coa_port: int | None = None,
+        api_ssl_port: int = 0,
     ) -> None:
         """Switch the router on; port 0 takes any free one. With `coa_port`, `/radius/incoming` accepts there.
 
@@ -166,12 +164,13 @@ class MikrotikLab:
         await self._servlet.open(host, http_port)
         if coa_port is not None:
             await self.incoming.open(host, coa_port)
-        self._api_port = await self._api.listen(host, api_port)
+        await self.services.open(host, {"api": api_port, "api-ssl": api_ssl_port})
         self._running = True
         self._up.set()
         for device in self.devices:
             self._hear(device)
         self._tasks.start(self._keep_time(), name=f"sessions of {self.identity}")
+        self._keep_schedule()
 
     async def close(self) -> None:
         """Switch it off for good and free everything.
@@ -182,15 +181,21 @@ class MikrotikLab:
         self._running = False
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(self._tasks.close)
+            closing.push_async_callback(self.scripts.stop)
             closing.callback(self._client.close)
             closing.callback(self.incoming.close)
             closing.push_async_callback(self._servlet.close)
-            closing.push_async_callback(self._api.shut)
+            closing.push_async_callback(self.services.shut)
 
     @property
     def api_port(self) -> int:
         """The API's TCP port; the same across reboots."""
-        return self._api_port
+        return self.services.port("api")
+
+    @property
+    def api_ssl_port(self) -> int | None:
+        """The TCP port of api-ssl; None while it is off."""
+        return self._api.port("api-ssl")
 
     @property
     def coa_port(self) -> int | None:
@@ -321,8 +326,13 @@ class MikrotikLab:
         self._running = False
         self._up.clear()
         self._cut_radius(cut=True)
-        await self._api.shut()
+        await self.services.shut()
         self.hotspot.reboot()
+        self.log.boot()
+        self.files.boot()
+        if self._scheduling is not None:
+            self._scheduling.cancel()
+        await self.scripts.stop()
         if self._booting is not None:
             self._booting.cancel()
         self._booting = self._tasks.start(self._boot(down_seconds), name=f"{self.identity} boots")
@@ -350,11 +360,44 @@ class MikrotikLab:
         for device in self.devices:
             self._hear(device)
 
+    async def factory_reset(self) -> None:
+        """Everything that was configured is gone; the API's users are those of the options, its ports as they are.
+
+        Connections die without a word, as the router comes up anew; returns once it takes connections.
+        """
+        self.hotspot.reboot()
+        self.hotspot.cookies.clear()
+        self.incoming.reset()
+        await self.services.shut()
+        await self.scripts.stop()
+        ports = self.services.ports()
+        for table in self.configuration.tables().values():
+            table.empty()
+        restore_factory(self.configuration)
+        self._build()
+        self.services.keep(ports)
+        self.identity = "MikroTik"
+        if self._running and self._linked:
+            await self.services.reopen()
+
+    async def install_certificate(self, certificate: Path, key: Path, name: str = CERTIFICATE_NAME) -> None:
+        """Put a certificate and its key on the router and let api-ssl show it from now on.
+
+        Raises:
+            OSError: A file cannot be read, or the port is taken.
+        """
+        self.services.certificates[name] = (certificate, key)
+        table = self.configuration.others["/certificate"]
+        if table.named(name) is None:
+            table.add({"name": name, "common-name": self.identity})
+        self.configuration.others["/ip/service"].change("api-ssl", {"certificate": name, "disabled": "no"})
+        await self.services.renew()
+
     async def unreachable(self) -> None:
         """The link to the router goes: its port is closed, connections die, RADIUS packets get lost."""
         self._linked = False
         self._cut_radius(cut=True)
-        await self._api.shut()
+        await self.services.shut()
 
     async def reachable(self) -> None:
         """The link is back."""
@@ -375,6 +418,7 @@ class MikrotikLab:
         await self._clock.sleep(down_seconds)
         self.time.boot()
         self._running = True
+        self._keep_schedule()
         if self._linked:
             await self._open_link()
         self._up.set()
@@ -383,9 +427,32 @@ class MikrotikLab:
             for device in self.devices:
                 self._hear(device)
 
+    def _keep_schedule(self) -> None:
+        self._scheduling = self._tasks.start(self.scheduler.keep(self._tasks), name=f"schedule of {self.identity}")
+
     async def _open_link(self) -> None:
         self._cut_radius(cut=False)
-        self._api_port = await self._api.listen(self._host, self._api_port)
+        await self.services.reopen()
+
+    def _build(self) -> None:
+        build(self.configuration, self.options)
+        self.files.put("flash/hotspot" if self.options.flash else "hotspot")
+
+    def forbids(self, feature: str) -> bool:
+        """Whether the device-mode forbids a feature such as `hotspot`; versions before 7.17 have no such mode."""
+        mode = self.configuration.others["/system/device-mode"]
+        return self.version >= _DEVICE_MODE_SINCE and mode.value(next(iter(mode)), feature) == "false"
+
+    def _server_state(self, _: Row) -> dict[str, str]:
+        if not self.forbids("hotspot"):
+            return {}
+        return {"invalid": "true", "proxy-status": "stopped", "comment": "inactivated, not allowed by device-mode"}
+
+    def _suffer(self, fault: Fault) -> None:
+        if fault.kind is FaultKind.WIPE_AFTER:
+            self._tasks.start(self.factory_reset(), name=f"{self.identity} is reset")
+        else:
+            self._tasks.start(self.reboot(fault.seconds), name=f"{self.identity} goes down")
 
     def _cut_radius(self, *, cut: bool) -> None:
         self._client.cut_off = cut
@@ -400,7 +467,7 @@ class MikrotikLab:
 
     def _hear(self, device: Device) -> None:
         server = self._server()
-        if self._running and server is not None:
+        if self._running and server is not None and not self.forbids("hotspot"):
             self.hotspot.see(device.mac, device.ip, server)
 
     def _server(self) -> Row | None:
@@ -413,18 +480,5 @@ class MikrotikLab:
         return device
 
     def _seen(self, session: Session) -> ActiveDevice:
-        now = self._clock.monotonic()
-        return ActiveDevice(
-            user=session.user,
-            mac=session.host.mac,
-            ip=session.host.ip,
-            server=self.configuration.servers.value(session.host.server, "name"),
-            login_by=session.login_by,
-            session_id=session.acct_id,
-            uptime_seconds=session.uptime(now),
-            time_left_seconds=session.time_left(now),
-            bytes_in=session.bytes_in,
-            bytes_out=session.bytes_out,
-            rate_limit=session.entitlement.rate_limit,
-            radius=session.entitlement.radius,
-        )
+        name = self.configuration.servers.value(session.host.server, "name")
+        return ActiveDevice.of(session, name, self._clock.monotonic())

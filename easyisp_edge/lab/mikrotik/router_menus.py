@@ -6,22 +6,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from easyisp_edge.lab.mikrotik import value_formats as vf
-from easyisp_edge.lab.mikrotik.errors import BAD_ARGUMENT, RefusalError, TrapError
+from easyisp_edge.lab.mikrotik.command_tree import V7
+from easyisp_edge.lab.mikrotik.errors import BAD_ARGUMENT, RefusalError
 from easyisp_edge.lab.mikrotik.hotspot_menus import HotspotMenus
-from easyisp_edge.lab.mikrotik.live_rows import radius_counters
-from easyisp_edge.lab.mikrotik.menus import DONE, live_menu, monitored, single_menu, table_menu
+from easyisp_edge.lab.mikrotik.live_rows import queue_rows, radius_counters
+from easyisp_edge.lab.mikrotik.menus import DONE, gotten, listed, monitored, single_menu, table_menu
 from easyisp_edge.lab.mikrotik.radius_incoming import IncomingCounters
+from easyisp_edge.lab.mikrotik.system_menus import SystemMenus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from easyisp_edge.lab.mikrotik.console import Call, Handler, Menus
     from easyisp_edge.lab.mikrotik.router import MikrotikLab
     from easyisp_edge.lab.mikrotik.wire import Answer
     from easyisp_edge.machine import Clock
 
-_TEXT_DATES_BEFORE = (7, 10)
-_DEFAULT_INCOMING_PORT = 3799
+_DYNAMIC_IDS = 0xF000000
 
 
 class RouterMenus:
@@ -35,7 +34,6 @@ class RouterMenus:
     def __init__(self, router: MikrotikLab, clock: Clock) -> None:
         self._router = router
         self._hotspot = HotspotMenus(router.hotspot, clock)
-        self._incoming_port = _DEFAULT_INCOMING_PORT
         self._vrf = "main"
 
     def menus(self) -> Menus:
@@ -51,43 +49,23 @@ class RouterMenus:
             "monitor": self._monitor_incoming,
             "reset-counters": self._reset_incoming,
         }
-        menus["/system/identity"] = single_menu(lambda: {"name": self._router.identity}, self._set_identity)
-        menus["/system/resource"] = single_menu(self._resource)
-        menus["/system/clock"] = single_menu(self._clock)
-        menus["/user/active"] = live_menu(self._api_sessions)
+        menus |= SystemMenus(self._router).menus()
+        menus["/file"] = self._router.files.menu()
+        menus["/system/script"] = self._router.scripts.menu()
+        menus["/system/scheduler"] = self._router.scheduler.menu()
+        menus["/queue/simple"] = self._queues()
         return menus
 
-    def _api_sessions(self) -> Iterable[dict[str, str]]:
-        return self._router.api.user_rows()
+    def _queues(self) -> dict[str, Handler]:
+        static = self._router.configuration.others["/queue/simple"]
 
-    def _set_identity(self, call: Call) -> Answer:
-        self._router.identity = call.arguments.get("name", self._router.identity)
-        return DONE
+        def rows() -> list[dict[str, str]]:
+            made = [row | {".id": _apart(row[".id"])} for row in queue_rows(self._router.hotspot)]
+            return [*made, *(static.printed(row, sensitive=False) for row in static)]
 
-    def _resource(self) -> dict[str, str]:
-        return {
-            "uptime": vf.format_whole_seconds(self._router.time.uptime()),
-            "version": f"{self._router.options.version} (stable)",
-            "cpu-load": "2",
-            "free-memory": "201326592",
-            "total-memory": "268435456",
-            "cpu-count": "4",
-            "architecture-name": "arm64",
-            "board-name": "lab",
-            "platform": "MikroTik",
-        }
-
-    def _clock(self) -> dict[str, str]:
-        now = self._router.time.now()
-        version = tuple(int(part) for part in self._router.options.version.split("."))
-        date = now.strftime("%b/%d/%Y").lower() if version < _TEXT_DATES_BEFORE else now.strftime("%Y-%m-%d")
-        return {
-            "time": now.strftime("%H:%M:%S"),
-            "date": date,
-            "time-zone-autodetect": "true",
-            "time-zone-name": "Etc/UTC",
-            "gmt-offset": "+00:00",
-            "dst-active": "false",
+        return table_menu(static) | {
+            "print": lambda call: listed(call, rows()),
+            "get": lambda call: gotten(call, rows()),
         }
 
     def _monitor_radius(self, call: Call) -> Answer:
@@ -101,33 +79,21 @@ class RouterMenus:
         return DONE
 
     def _incoming(self) -> dict[str, str]:
-        port = self._router.coa_port
-        return {
-            "accept": "false" if port is None else "true",
-            "port": str(port or self._incoming_port),
-            "vrf": self._vrf,
-        }
+        incoming = self._router.incoming
+        table = {"vrf": self._vrf} if self._router.version >= V7 else {}
+        return {"accept": "false" if incoming.port is None else "true", "port": str(incoming.written_port)} | table
 
     async def _set_incoming(self, call: Call) -> Answer:
         accept, port = _checked_incoming(call, self._incoming())
         self._vrf = call.arguments.get("vrf", self._vrf)
         incoming = self._router.incoming
-        if accept and incoming.port != port:
-            await self._move_incoming(port)
-        elif not accept:
+        if not accept:
             incoming.close()
-        self._incoming_port = port
+            incoming.write_port(port)
+        elif incoming.port is None or incoming.written_port != port:
+            incoming.close()
+            await incoming.open_as(self._router.host, port)
         return DONE
-
-    async def _move_incoming(self, port: int) -> None:
-        incoming, old = self._router.incoming, self._router.incoming.port
-        incoming.close()
-        try:
-            await incoming.open(self._router.host, port)
-        except OSError:
-            if old is not None:
-                await incoming.open(self._router.host, old)
-            raise TrapError(f"failure: port {port} is in use on the machine that plays the router") from None
 
     def _monitor_incoming(self, call: Call) -> Answer:
         counters = asdict(self._router.incoming.counters)
@@ -136,6 +102,11 @@ class RouterMenus:
     def _reset_incoming(self, _: Call) -> Answer:
         self._router.incoming.counters = IncomingCounters()
         return DONE
+
+
+def _apart(row_id: str) -> str:
+    """An id that no row made by a command has."""
+    return f"*{int(row_id[1:], 16) + _DYNAMIC_IDS:X}"
 
 
 def _checked_incoming(call: Call, now: dict[str, str]) -> tuple[bool, int]:

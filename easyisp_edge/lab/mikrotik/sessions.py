@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from easyisp_edge.lab.mikrotik.chap import ChapAnswer
+    from easyisp_edge.lab.mikrotik.radius_packets import ChapChallenge
     from easyisp_edge.lab.mikrotik.tables import Row
 
 
@@ -69,6 +71,9 @@ class Host:
         last_heard: When it last sent something.
         gone_at: When it left, None while it is there.
         authorizing: Whether a login of it waits for RADIUS.
+        challenge: What its browser is to answer for CHAP, once a page told it.
+        challenged: When a page last told it, monotonic seconds.
+        out_since: When its last session ended, monotonic seconds.
     """
 
     id: str
@@ -79,6 +84,9 @@ class Host:
     last_heard: float
     gone_at: float | None = None
     authorizing: bool = False
+    challenge: ChapChallenge | None = None
+    challenged: float = 0.0
+    out_since: float = 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -95,6 +103,7 @@ class Session:
         entitlement: What it may use; CoA may replace it.
         started: Monotonic seconds.
         queue_id: Of its dynamic simple queue, if it has a rate limit.
+        chap: What the browser answered where it logged in by CHAP, so that a cookie can answer it again.
     """
 
     id: str
@@ -112,6 +121,7 @@ class Session:
     packets_in: int = 0
     packets_out: int = 0
     next_interim: float | None = field(default=None)
+    chap: ChapAnswer | None = None
 
     def uptime(self, now: float) -> float:
         """Seconds since the login."""

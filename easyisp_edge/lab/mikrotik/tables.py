@@ -10,11 +10,12 @@ from easyisp_edge.lab.mikrotik.errors import BAD_ARGUMENT, RefusalError, TrapErr
 from easyisp_edge.lab.mikrotik.value_formats import any_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 _ID = re.compile(r"\*[0-9A-Fa-f]+")
 NO_SUCH_ITEM = "no such item"
-_NOT_FIELDS = frozenset({"numbers", "copy-from", "place-before"})
+_SPELT_TWICE = frozenset({"yes", "no", "true", "false"})  # queries take one spelling for the other
+NOT_FIELDS = frozenset({"numbers", "copy-from", "place-before"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Column:
         unset: The normal forms that mean "not set".
         required: Whether a new row must have it.
         sensitive: Whether only users with the `sensitive` policy see it.
+        hidden: Whether nobody ever sees it.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Column:
     unset: frozenset[str] = frozenset({""})
     required: bool = False
     sensitive: bool = False
+    hidden: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -88,6 +91,9 @@ class Table:
         key: The fields that together may stand only once; empty where rows may repeat.
         duplicate: RouterOS's wording when they would.
         shown: Read-only fields of a new row.
+
+    Attributes:
+        computed: Gives read-only fields that stand for now only; they come over all others.
     """
 
     def __init__(
@@ -104,6 +110,9 @@ class Table:
         self._shown = dict(shown or {})
         self._ids = Ids()
         self._rows: list[Row] = []
+        self._by_id: dict[str, Row] = {}
+        self._by_key: dict[tuple[str, ...], str] | None = None
+        self.computed: Callable[[Row], Mapping[str, str]] | None = None
         self._changed: list[Callable[[], None]] = []
         self._renamed: list[Callable[[str, str], None]] = []
 
@@ -133,14 +142,31 @@ class Table:
         """The first row of that name."""
         return next((row for row in self._rows if self.value(row, "name") == name), None)
 
-    def printed(self, row: Row, *, sensitive: bool) -> dict[str, str]:
-        """The row as a print shows it: unset fields absent."""
+    def named_so(self, row_id: str | None, name: str | None) -> Iterable[Row]:
+        """The rows that can have this id and name, in order; None for any."""
+        if row_id is not None:
+            row = self._by_id.get(row_id)
+            return [] if row is None else [row]
+        if name is not None and name not in _SPELT_TWICE:
+            return [row for row in self._rows if row.values.get("name", row.shown.get("name")) == name]
+        return self._rows
+
+    def printed(self, row: Row, *, sensitive: bool, only: Collection[str] | None = None) -> dict[str, str]:
+        """The row as a print shows it: unset fields absent, and of the others `only` these."""
         fields = {".id": row.id}
-        for name, column in self.columns.items():
-            value = row.values.get(name, column.default)
-            if value is not None and (sensitive or not column.sensitive):
-                fields[name] = value
-        return fields | row.shown
+        for column in self._columns_of(only):
+            value = row.values.get(column.name, column.default)
+            if value is not None and not column.hidden and (sensitive or not column.sensitive):
+                fields[column.name] = value
+        shown = {**row.shown, **self.computed(row)} if self.computed else row.shown
+        if only is None:
+            return fields | shown
+        return fields | {name: shown[name] for name in only if name in shown}
+
+    def _columns_of(self, only: Collection[str] | None) -> Iterable[Column]:
+        if only is None:
+            return self.columns.values()
+        return [self.columns[name] for name in only if name in self.columns]
 
     def add(self, arguments: Mapping[str, str], shown: Mapping[str, str] | None = None) -> Row:
         """Add a row.
@@ -158,6 +184,9 @@ class Table:
             raise RefusalError(f"missing value(s) of argument(s) {' '.join(missing)}")
         self._refuse_twin(row)
         row.id = self._ids.next()
+        self._by_id[row.id] = row
+        if self._by_key is not None:
+            self._by_key[self._key_of(row)] = row.id
         self._rows.insert(self._rows.index(before) if before else len(self._rows), row)
         self._tell_changed()
         return row
@@ -172,6 +201,8 @@ class Table:
             written = Row(row.id, dict(row.values))
             self._write(written, arguments)
             self._refuse_twin(written)
+            if self._key_of(written) != self._key_of(row):
+                self.forget_keys()
             old_name, row.values = row.values.get("name"), written.values
             new_name = row.values.get("name")
             if old_name and new_name and old_name != new_name:
@@ -189,6 +220,7 @@ class Table:
             raise RefusalError("invalid value for argument value-name", BAD_ARGUMENT)
         for row in rows:
             row.values.pop(name, None)
+        self.forget_keys()
         self._tell_changed()
 
     def remove(self, numbers: str | None) -> None:
@@ -200,8 +232,10 @@ class Table:
         rows = self.select(numbers)
         if any(row.shown.get("default") == "true" for row in rows):
             raise TrapError("failure: can not remove default entry")
+        gone = {row.id for row in rows}
+        self._rows = [row for row in self._rows if row.id not in gone]
         for row in rows:
-            self._rows.remove(row)
+            self._forget(row)
             if "name" in row.values:
                 self._tell_renamed(row.values["name"], row.id)
         self._tell_changed()
@@ -224,7 +258,20 @@ class Table:
         self._rows = [row for row in self._rows if row.shown.get("default") == "true"]
         for row in self._rows:
             row.values = {"name": row.values["name"]}
+        self._by_id = {row.id: row for row in self._rows}
+        self.forget_keys()
         self._tell_changed()
+
+    def empty(self) -> None:
+        """Remove every row, the built-in ones too."""
+        self._rows.clear()
+        self._by_id.clear()
+        self.forget_keys()
+        self._tell_changed()
+
+    def forget_keys(self) -> None:
+        """Say that a field of the key was written."""
+        self._by_key = None
 
     def select(self, numbers: str | None) -> list[Row]:
         """The rows that `.id` or `numbers` names, by id or name.
@@ -235,14 +282,25 @@ class Table:
         return [self._single(number) for number in split_numbers(numbers)]
 
     def _single(self, number: str) -> Row:
-        for row in self._rows:
-            if number.upper() == row.id if number.startswith("*") else number == row.values.get("name"):
-                return row
-        raise TrapError(NO_SUCH_ITEM)
+        row = self._by_id.get(number.upper()) if number.startswith("*") else self._by_name(number)
+        if row is None:
+            raise TrapError(NO_SUCH_ITEM)
+        return row
+
+    def _by_name(self, name: str) -> Row | None:
+        return next((row for row in self._rows if row.values.get("name") == name), None)
+
+    def _key_of(self, row: Row) -> tuple[str, ...]:
+        return tuple(self.value(row, name) for name in self._key)
+
+    def _forget(self, row: Row) -> None:
+        del self._by_id[row.id]
+        if self._by_key is not None:
+            self._by_key.pop(self._key_of(row), None)
 
     def _write(self, row: Row, arguments: Mapping[str, str]) -> None:
         for name, value in arguments.items():
-            if name in _NOT_FIELDS:
+            if name in NOT_FIELDS:
                 continue
             column = self.columns[name]
             try:
@@ -258,10 +316,10 @@ class Table:
     def _refuse_twin(self, row: Row) -> None:
         if not self._key:
             return
-        own = [self.value(row, name) for name in self._key]
-        for other in self._rows:
-            if other.id != row.id and [self.value(other, name) for name in self._key] == own:
-                raise TrapError(self._duplicate)
+        if self._by_key is None:
+            self._by_key = {self._key_of(other): other.id for other in self._rows}
+        if self._by_key.get(self._key_of(row), row.id) != row.id:
+            raise TrapError(self._duplicate)
 
     def _tell_changed(self) -> None:
         for callback in self._changed:
@@ -300,5 +358,6 @@ def follow_names(table: Table, column: str, referenced: Table) -> None:
         for row in table:
             if table.value(row, column) == old:
                 row.values[column] = new
+        table.forget_keys()
 
     referenced.on_rename(renamed)

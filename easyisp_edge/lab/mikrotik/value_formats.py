@@ -127,6 +127,37 @@ def ports_text(text: str) -> str:
     return text
 
 
+def interface_address_text(text: str) -> str:
+    """An IPv4 address with its prefix length; 32 where none is given."""
+    return str(ipaddress.IPv4Interface(text))
+
+
+def interface_address6_text(text: str) -> str:
+    """An IPv6 address with its prefix length; 64 where none is given."""
+    return str(ipaddress.IPv6Interface(text if "/" in text else f"{text}/64"))
+
+
+def network6_text(text: str) -> str:
+    """An IPv6 address or network; a leading `!` negates."""
+    negated, bare = ("!", text[1:]) if text.startswith("!") else ("", text)
+    return negated + str(ipaddress.IPv6Network(bare, strict=False))
+
+
+def networks_text(text: str) -> str:
+    """IPv4 networks with commas between them; an address alone is a network of its own."""
+    return ",".join(str(ipaddress.IPv4Network(part, strict=False)) for part in text.split(",") if part)
+
+
+def some_or_none_of(*choices: str) -> Callable[[str], str]:
+    """Words with commas between them; those with a leading `!`, as a print shows them too, are not given."""
+    given = some_of(*choices)
+
+    def normal(text: str) -> str:
+        return given(",".join(word for word in text.split(",") if not word.startswith("!")))
+
+    return normal
+
+
 def rate_limit_text(text: str) -> str:
     """`rx[/tx] [burst] [threshold] [time] [priority] [minimum]`, or empty for none."""
     if text and not _RATE_LIMIT.fullmatch(text):

@@ -6,13 +6,13 @@ Source: RouterOS manual, API (API words, API sentences).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from easyisp_edge.lab.mikrotik.errors import RefusalError, WireError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 # First length that needs the next form, bits that mark the form, octets of the form.
 _FORMS = ((0x80, 0, 1), (0x4000, 0x8000, 2), (0x20_0000, 0xC0_0000, 3), (0x1000_0000, 0xE000_0000, 4))
@@ -20,7 +20,9 @@ _FIVE_OCTET_MARK = 0xF0
 _LENGTH_MOST = 0xFFFF_FFFF
 WORD_OCTETS_MOST = 16 * 1024 * 1024
 WORD_OCTETS_MOST_BEFORE_LOGIN = 4096
+WORDS_MOST = 65536
 WORDS_MOST_BEFORE_LOGIN = 64
+Bound: TypeAlias = "int | Callable[[], int]"
 
 
 def encode_length(length: int) -> bytes:
@@ -71,7 +73,7 @@ def encode_sentence(words: Iterable[str]) -> bytes:
     return b"".join(encode_length(len(word)) + word for word in octets) + b"\x00"
 
 
-async def read_word(reader: asyncio.StreamReader, octets_most: int = WORD_OCTETS_MOST) -> str:
+async def read_word(reader: asyncio.StreamReader, octets_most: Bound = WORD_OCTETS_MOST) -> str:
     """The next word; empty where a sentence ends.
 
     Raises:
@@ -82,15 +84,26 @@ async def read_word(reader: asyncio.StreamReader, octets_most: int = WORD_OCTETS
     following, high = length_form(first[0])
     rest = await reader.readexactly(following)
     length = int.from_bytes(bytes((high,)) + rest, "big")
-    if length > octets_most:
+    if length > _now(octets_most):
         raise WireError(f"a word of {length} octets is more than the router takes")
     return (await reader.readexactly(length)).decode("utf-8", "surrogateescape")
 
 
+def _now(bound: Bound) -> int:
+    return bound if isinstance(bound, int) else bound()
+
+
 async def read_sentence(
-    reader: asyncio.StreamReader, octets_most: int = WORD_OCTETS_MOST, words_most: int = 65536
+    reader: asyncio.StreamReader,
+    octets_most: Bound = WORD_OCTETS_MOST,
+    words_most: Bound = WORDS_MOST,
 ) -> tuple[str, ...]:
     """The next sentence that has words; empty ones are passed over.
+
+    Args:
+        reader: Where it comes from.
+        octets_most: How long a word may be; a function is asked for each word once that begins.
+        words_most: How many words there may be, likewise.
 
     Raises:
         WireError: As `read_word`, or more than `words_most` words.
@@ -103,7 +116,7 @@ async def read_sentence(
             words.append(word)
         elif words:
             return tuple(words)
-        if len(words) > words_most:
+        if len(words) > _now(words_most):
             raise WireError("the sentence has too many words")
 
 

@@ -485,3 +485,164 @@ async def test_log_in_as_a_browser_would() -> None:
             await stage.router.log_in(MAC, "kofi", "x")
         await stage.router.log_in(MAC, "kofi", "7731")
         assert stage.router.is_online(MAC)
+
+
+async def test_a_name_stands_once_per_server() -> None:
+    """Server and name together are the key; of two users of one name the server's own is logged in."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await command(stage, "/ip/hotspot/add", "=name=hotspot2", "=interface=ether9", "=disabled=no")
+        await add_user(stage)
+        await add_user(stage, "=server=hotspot1", "=limit-uptime=1h")
+        await add_user(stage, "=server=hotspot2", "=limit-uptime=2h")
+        twin = await command(stage, f"{USER}/add", "=name=kofi", "=server=hotspot2")
+        assert fields(twin[0])["message"] == "failure: already have user with this name for this server"
+        for wrong in ("profile", "server"):
+            refused = await command(stage, f"{USER}/add", "=name=ama", f"={wrong}=nope")
+            assert fields(refused[0])["message"] == f"input does not match any value of {wrong}"
+        assert await log_in(stage) is None
+        assert stage.router.active[0].time_left_seconds == 3600
+
+
+async def test_used_up_bytes_are_told_as_such() -> None:
+    """A user whose bytes are used up is refused with the traffic limit's wording until the limit is raised."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-bytes-out=1000")
+        await log_in(stage)
+        stage.router.traffic(MAC, 0, 1000)
+        assert await log_in(stage) == "user kofi has reached traffic limit"
+        await command(stage, f"{USER}/set", "=.id=kofi", "=limit-bytes-out=1500")
+        assert await log_in(stage) is None
+        stage.router.traffic(MAC, 0, 500)
+        assert not stage.router.is_online(MAC)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        (f"{USER}/remove", "=.id=kofi"),
+        (f"{USER}/disable", "=numbers=kofi"),
+        (f"{USER}/set", "=.id=kofi", "=password=other"),
+        (f"{USER}/set", "=.id=kofi", f"=mac-address={OTHER_MAC}"),
+        (f"{USER}/set", "=.id=kofi", "=limit-uptime=1s"),
+        (f"{USER}/profile/set", "=.id=default", "=session-timeout=1s"),
+        (f"{USER}/profile/set", "=.id=default", "=idle-timeout=1s"),
+        (f"{USER}/profile/set", "=.id=default", "=rate-limit=1k"),
+    ],
+)
+async def test_no_edit_touches_a_session(edit: tuple[str, ...]) -> None:
+    """Whatever is done to the user or the profile, the session goes on as it began, until its row is removed."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage, "=limit-uptime=1h")
+        await log_in(stage)
+        (before,) = await rows(stage, ACTIVE)
+        assert (await command(stage, *edit))[0][0] == "!done"
+        await stage.clock.advance(600)
+        (after,) = await rows(stage, ACTIVE)
+        passing = ("uptime", "idle-time", "session-time-left")
+        assert {name: value for name, value in after.items() if name not in passing} == {
+            name: value for name, value in before.items() if name not in passing
+        }
+        assert (after["uptime"], after["session-time-left"]) == ("10m", "50m")
+        assert await rows(stage, "/queue/simple") == []
+        await command(stage, f"{ACTIVE}/remove", f"=.id={after['.id']}")
+        assert not stage.router.is_online(MAC)
+
+
+async def test_cookies_outlive_a_reboot_and_a_removed_one_brings_nobody_back() -> None:
+    """After a reboot the MAC cookie logs the device in again; with the cookie's row gone it stays out."""
+    async with mikrotik_stage(MikrotikOptions(login_by="http-pap,mac-cookie")) as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        await stage.router.reboot(down_seconds=40)
+        await stage.clock.advance(41)
+        stage.router.traffic(MAC)
+        await let_run()
+        assert [session.login_by for session in stage.router.active] == ["mac-cookie"]
+        (cookie,) = await rows(stage, "/ip/hotspot/cookie")
+        await command(stage, "/ip/hotspot/cookie/remove", f"=.id={cookie['.id']}")
+        await stage.router.reboot(down_seconds=40)
+        await stage.clock.advance(41)
+        stage.router.traffic(MAC)
+        await let_run()
+        assert not stage.router.active
+        assert [row["mac-address"] for row in await rows(stage, "/ip/hotspot/host")] == [MAC]
+
+
+async def test_a_mac_cookie_that_fails_is_gone() -> None:
+    """A login by MAC cookie that is refused takes the cookie with it."""
+    async with mikrotik_stage(MikrotikOptions(login_by="http-pap,mac-cookie")) as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        await log_in(stage)
+        await command(stage, f"{USER}/disable", "=numbers=kofi")
+        stage.router.disconnect_device(MAC)
+        await stage.clock.advance(1000)
+        assert await rows(stage, "/ip/hotspot/cookie")
+        stage.router.connect_device(MAC, IP)
+        await let_run()
+        assert not stage.router.is_online(MAC)
+        assert await rows(stage, "/ip/hotspot/cookie") == []
+
+
+async def test_a_host_becomes_a_binding() -> None:
+    """make-binding writes the host's addresses into ip-binding; a regular one changes nothing for it."""
+    async with mikrotik_stage() as stage:
+        stage.router.connect_device(MAC, IP)
+        await add_user(stage)
+        make = ("/ip/hotspot/host/make-binding", "=numbers=*1")
+        await command(stage, *make, "=type=regular", "=comment=till")
+        (binding,) = await rows(stage, "/ip/hotspot/ip-binding")
+        assert (binding["mac-address"], binding["address"], binding["comment"]) == (MAC, IP, "till")
+        assert not stage.router.is_online(MAC)
+        assert await log_in(stage) is None
+        gone = await command(stage, "/ip/hotspot/host/make-binding", "=numbers=*9")
+        assert fields(gone[0])["message"] == "no such item"
+        await command(stage, "/ip/hotspot/ip-binding/set", f"=.id={binding['.id']}", "=type=bypassed")
+        (host,) = await rows(stage, "/ip/hotspot/host")
+        assert (host["bypassed"], host["authorized"]) == ("true", "false")
+        assert await rows(stage, ACTIVE) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "leaves", "after"),
+    [
+        (("=keepalive-timeout=2m",), True, 120),
+        (("=idle-timeout=none", "=keepalive-timeout=3m"), True, 180),
+        (("=login-timeout=4m",), False, 240),
+    ],
+)
+async def test_the_server_s_timeouts_of_a_host(words: tuple[str, ...], after: int, *, leaves: bool) -> None:
+    """keepalive-timeout forgets a host that is gone, login-timeout one that never logs in; its next packet is new."""
+    async with mikrotik_stage() as stage:
+        await command(stage, "/ip/hotspot/set", "=.id=hotspot1", *words)
+        stage.router.connect_device(MAC, IP)
+        if leaves:
+            stage.router.disconnect_device(MAC)
+        await stage.clock.advance(after - 1)
+        assert len(await rows(stage, "/ip/hotspot/host")) == 1
+        await stage.clock.advance(2)
+        assert await rows(stage, "/ip/hotspot/host") == []
+        stage.router.connect_device(MAC, IP)
+        assert len(await rows(stage, "/ip/hotspot/host")) == 1
+
+
+async def test_a_login_timeout_leaves_those_alone_who_are_in() -> None:
+    """Neither a logged-in device nor one that is bypassed is forgotten by login-timeout."""
+    async with mikrotik_stage() as stage:
+        await command(stage, "/ip/hotspot/set", "=.id=hotspot1", "=login-timeout=4m")
+        await command(stage, "/ip/hotspot/ip-binding/add", f"=mac-address={OTHER_MAC}", "=type=bypassed")
+        stage.router.connect_device(MAC, IP)
+        stage.router.connect_device(OTHER_MAC, OTHER_IP)
+        await add_user(stage)
+        await log_in(stage)
+        await stage.clock.advance(500)
+        assert len(await rows(stage, "/ip/hotspot/host")) == 2
+        await command(stage, f"{ACTIVE}/remove", "=.id=*1")
+        await stage.clock.advance(239)
+        assert len(await rows(stage, "/ip/hotspot/host")) == 2
+        await stage.clock.advance(2)
+        assert [row["mac-address"] for row in await rows(stage, "/ip/hotspot/host")] == [OTHER_MAC]
