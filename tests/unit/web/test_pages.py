@@ -847,22 +847,6 @@ class TestFiles:
         with pytest.raises(InvalidError, match=r"portal\.js"):
             Pages(tmp_path, TEXTS)
 
-    def test_router_hands_over(self) -> None:
-        """The router's login page sends the device on with its addresses, by refresh and by link alike."""
-        filled = {"mac": "AA%3ABB", "ip": "10.5.50.7", "link-orig": "http%3A%2F%2Fa.example%2F%3Fq%3D1", "error": "a+b"}
-        source = (PORTAL / "router" / "login.html").read_text()
-        body = re.sub(r"\$\(([a-z-]+)-esc\)", lambda found: filled[found[1]], source)
-        page = Read(body.replace("EDGE_ADDRESS", "10.5.50.2:8080").replace("EDGE_ROUTER", "r1").encode())
-        (link,) = [link["href"] for link in page.all("a")]
-        (refresh,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "refresh"]
-        assert refresh == f"0;url={link}"
-        assert urlsplit(link).netloc == "10.5.50.2:8080"
-        assert parse_qs(urlsplit(link).query) == {
-            "mac": ["AA:BB"], "ip": ["10.5.50.7"], "router": ["r1"], "link-orig": ["http://a.example/?q=1"],
-            "error": ["a b"],
-        }  # fmt: skip
-        assert "$(" not in body
-
 
 @dataclass
 class Site:
