@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from easyisp_edge.machine import Clock, Randomness, Wake
 
 log = logging.getLogger(__name__)
+
+
+class OthersFirst:
+    """Awaited, lets the event loop serve everyone else once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
 
 
 def backoff_seconds(failures: int, randomness: Randomness, *, first: float = 1.0, most: float = 60.0) -> float:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,24 @@ def _summary(config: Config) -> str:
 
 def _notes(config: Config) -> Iterator[str]:
     """What is right, and may still not do what is meant by it."""
+    yield from _overheard(config)
+    yield from _one_radius_port(config)
+
+
+def _overheard(config: Config) -> Iterator[str]:
+    plain = [
+        router.id
+        for router in config.routers
+        if router.api is not None and not router.api.tls and not ip_address(router.address).is_loopback
+    ]
+    if plain:
+        yield (
+            f"routers whose API is spoken in the clear, its password too (tls = false): {', '.join(plain)}. Whoever"
+            " reaches the wire can take the router over; easyisp-edge router certificate ID --save prepares for TLS"
+        )
+
+
+def _one_radius_port(config: Config) -> Iterator[str]:
     freeradius = [router.id for router in config.routers if router.asks_freeradius]
     embedded = [router.id for router in config.routers if router.uses_radius and not router.asks_freeradius]
     if not freeradius or not embedded:

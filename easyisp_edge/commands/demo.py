@@ -102,6 +102,7 @@ mode = "{mode}"
 login_url = "{login}"
 round_seconds = 10
 [router.api]
+tls = false
 port = {api_port}
 username = "edge"
 password = "s3cret"
@@ -190,6 +191,7 @@ def _router_options(mode: str, doors: _Doors) -> MikrotikOptions:
         accounting_port=doors.port("radius-acct"),
     )
     return MikrotikOptions(
+        version="7.23.4",  # without holes that the daemon would warn of
         identity=ROUTER_ID,
         use_radius=mode == "radius",
         radius_servers=(server,) if mode == "radius" else (),

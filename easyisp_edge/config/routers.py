@@ -2,10 +2,12 @@
 
 import enum
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from easyisp_edge.config.certificates import read_certificate
 from easyisp_edge.config.field_types import (
     CertificateFile,
     Identifier,
@@ -15,12 +17,17 @@ from easyisp_edge.config.field_types import (
     RadiusSecret,
     RouterAddress,
     RouterWord,
+    Surroundings,
     WebUrl,
+    read_near,
 )
 from easyisp_edge.config.models import ConfigModel
+from easyisp_edge.config.router_setup import RouterSetup
+from easyisp_edge.errors import InvalidError
 
 _API_PORT = 8728
 _API_TLS_PORT = 8729
+_FETCHING = "easyisp-edge router certificate ID --save"
 
 
 class RouterMode(enum.StrEnum):
@@ -34,13 +41,33 @@ def _default_api_port(before: dict[str, object]) -> int:
     return _API_TLS_PORT if before.get("tls") else _API_PORT
 
 
+def _pinned(value: str, here: Surroundings) -> Path:
+    path = here.folder / value
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise InvalidError(
+            "config.file", f'there is no file "{value:.80}" in {here.folder}; it is written by {_FETCHING}'
+        )
+    try:
+        read_certificate(path)
+    except InvalidError as error:
+        raise InvalidError(error.code, f'"{value:.80}" {error.message}; it is written by {_FETCHING}') from None
+    return path
+
+
 class RouterApi(ConfigModel):
     """`api`: how to log in to the RouterOS API."""
 
-    tls: bool = Field(default=False, description="whether to use api-ssl")
+    tls: bool = Field(default=True, description="whether to use api-ssl")
     port: Port = Field(default_factory=_default_api_port, description="a TCP port")
     username: RouterWord = Field(description="a RouterOS user with the policies read, write and api")
     password: SecretStr = Field(description="that user's password")
+    certificate_file: Annotated[Path, read_near(_pinned)] | None = Field(
+        default=None, description="the router's own certificate, which alone is trusted"
+    )
     ca_file: CertificateFile | None = Field(default=None, description="who vouches for the router's certificate")
     timeout_seconds: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = Field(
         default=10.0, description="how long to wait for an answer"
@@ -48,9 +75,20 @@ class RouterApi(ConfigModel):
 
     @classmethod
     def conditions(cls, table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-        """A certificate is of use only with TLS."""
-        if table.get("ca_file") is not None and not table.get("tls"):
-            yield "ca_file", "is of use only with tls = true"
+        """One certificate with TLS, none without."""
+        given = [key for key in ("certificate_file", "ca_file") if table.get(key) is not None]
+        if not table.get("tls", True):
+            yield from ((key, "is of use only with tls = true") for key in given)
+        elif not given:
+            yield (
+                "certificate_file",
+                (
+                    f"missing; {_FETCHING} writes the router's certificate, which proves that it is the router;"
+                    " tls = false does without, on a wire that nobody else can reach"
+                ),
+            )
+        elif len(given) > 1:
+            yield "ca_file", "is of no use beside certificate_file; keep one"
 
 
 class RouterRadius(ConfigModel):
@@ -89,6 +127,7 @@ class Router(ConfigModel):
     mode: Annotated[RouterMode, Field(strict=False)] = Field(description="hotspot-user or radius")
     api: RouterApi | None = Field(default=None, description="how to log in to the RouterOS API")
     radius: RouterRadius | None = Field(default=None, description="what this box and the router share")
+    setup: RouterSetup | None = Field(default=None, description="the hotspot as it should be on the router")
     hotspot_server: RouterWord = Field(default="all", description="the name of the hotspot server, or all")
     login_url: WebUrl | None = Field(default=None, description='such as "http://10.5.50.1/login"')
     hotspot_networks: Annotated[tuple[Network, ...], Field(strict=False)] = Field(

@@ -19,7 +19,7 @@ class Fault(enum.Enum):
     DROP = "drop"
 
 
-Step = tuple[str, ...] | bytes | Fault
+Step = tuple[str, ...] | bytes | Fault | float  # a number of seconds to wait before the next
 DONE: Sequence[Step] = (("!done",),)
 
 
@@ -119,6 +119,9 @@ class ScriptedRouter:
             if step is Fault.HANG:
                 await self._over.wait()
                 return False
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+                continue
             writer.write(step if isinstance(step, bytes) else encode_sentence(*step))
             await writer.drain()
         return True

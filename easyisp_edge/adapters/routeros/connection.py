@@ -13,11 +13,12 @@ from librouteros.connections import AsyncSocketTransport
 from librouteros.exceptions import ProtocolError
 from librouteros.protocol import AsyncApiProtocol
 
+from easyisp_edge.adapters.routeros.tls import open_stream
 from easyisp_edge.errors import RefusedError
+from easyisp_edge.loops import OthersFirst
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Generator
+    from easyisp_edge.adapters.routeros.tls import RouterTls
 
 # At debug level the library logs every word it sends, passwords among them.
 logging.getLogger("librouteros").setLevel(logging.INFO)
@@ -108,7 +109,7 @@ class ApiConnection:
             if kind == "!re":
                 reply.rows.append(fields)
                 if len(reply.rows) % ROWS_AT_A_STRETCH == 0:
-                    await _OthersFirst()
+                    await OthersFirst()
             elif kind == "!trap":
                 traps.append(fields.get("message", "no reason given"))
             elif kind == "!done":
@@ -137,7 +138,7 @@ async def dial(
     *,
     username: str,
     password: str,
-    tls: ssl.SSLContext | None = None,
+    tls: RouterTls | None = None,
     source: str | None = None,
 ) -> ApiConnection:
     """Connect to a router and log in; to be put under a deadline by the caller.
@@ -147,33 +148,32 @@ async def dial(
         port: 8728 for `api`, 8729 for `api-ssl`.
         username: The router's user for us.
         password: Its password.
-        tls: For `api-ssl`: whom to trust; `host` must stand in the router's certificate if it checks names.
+        tls: For `api-ssl`: how the router proves who it is; it is told nothing before.
         source: Our own address to speak from, where several could be.
 
     Raises:
         RefusedError: The router did not take the login.
+        WrongCertificateError: Somebody else than the router answered.
         LibRouterosError: What answered is no RouterOS API.
-        OSError: Nothing answered, or TLS failed.
+        OSError: Nothing answered, or TLS failed; then it is an `ssl.SSLError`.
 
     Source: RouterOS API, services api and api-ssl.
     """
     local = None if source is None else (source, 0)
-    reader, writer = await asyncio.open_connection(host, port, ssl=tls, local_addr=local)
+    if tls is None:
+        reader, writer = await asyncio.open_connection(host, port, local_addr=local)
+    else:
+        reader, writer = await open_stream(host, port, tls.context, local)
     connection = ApiConnection(reader, writer)
     try:
+        if tls is not None:
+            tls.check(writer)
         _keep_alive(writer)
         await connection.log_in(username, password)
     except BaseException:
         connection.abort()
         raise
     return connection
-
-
-class _OthersFirst:
-    """Awaited, lets the event loop serve everyone else once."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
 
 
 class _MeteredTransport(AsyncSocketTransport):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from typing import TYPE_CHECKING
 
 from librouteros.exceptions import LibRouterosError
 
+from easyisp_edge.adapters.routeros.tls import WrongCertificateError, tls_trouble
 from easyisp_edge.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -22,6 +24,29 @@ log = logging.getLogger(__name__)
 _BROKEN = (OSError, LibRouterosError, TypeError, IndexError, ValueError)
 
 
+class LinkWatch:
+    """What a link tells of its life. This one keeps nothing of it, and lets every command try."""
+
+    def admit(self, *, busy: bool) -> None:
+        """A command is about to be run, or to wait for its turn where the link is `busy`.
+
+        Raises:
+            UnavailableError: It would be in vain.
+        """
+
+    async def met(self, connection: ApiConnection) -> None:
+        """A session was opened; it may be used for questions until this returns."""
+
+    def answered(self) -> None:
+        """The router answered a command, be it with a no."""
+
+    def failed(self, error: UnavailableError) -> None:
+        """It did not."""
+
+    def left(self) -> None:
+        """The session is over."""
+
+
 class RouterLink:
     """Commands to one router, one at a time over one session.
 
@@ -33,14 +58,21 @@ class RouterLink:
         name: What people call the router; for messages.
         connect: Opens a session that is logged in.
         deadline_seconds: For one command.
+        watch: Is told how it goes, and may keep commands from trying in vain.
     """
 
     def __init__(
-        self, name: str, connect: Callable[[], Awaitable[ApiConnection]], *, deadline_seconds: float = 10.0
+        self,
+        name: str,
+        connect: Callable[[], Awaitable[ApiConnection]],
+        *,
+        deadline_seconds: float = 10.0,
+        watch: LinkWatch | None = None,
     ) -> None:
         self._name = name
         self._connect = connect
         self._deadline_seconds = deadline_seconds
+        self._watch = watch or LinkWatch()
         self._turn = asyncio.Lock()
         self._connection: ApiConnection | None = None
 
@@ -73,11 +105,14 @@ class RouterLink:
         async with self._turn:
             connection, self._connection = self._connection, None
             if connection is not None:
+                self._watch.left()
                 await connection.close()
 
     async def _run(self, command: str, *words: str) -> Reply:
-        async with self._my_turn(), self._dropped_when_in_doubt(command):
-            async with asyncio.timeout(self._deadline_seconds):
+        self._watch.admit(busy=self._turn.locked())
+        async with self._my_turn():
+            self._watch.admit(busy=False)  # it may have become hopeless meanwhile
+            async with self._dropped_when_in_doubt(command), asyncio.timeout(self._deadline_seconds):
                 connection = await self._connected()
                 return await connection.run(command, *words)
 
@@ -99,18 +134,29 @@ class RouterLink:
     async def _dropped_when_in_doubt(self, command: str) -> AsyncIterator[None]:
         try:
             yield
-        except (RefusedError, UnavailableError):
+        except RefusedError:
+            self._watch.answered()
+            raise
+        except UnavailableError as error:
+            self._fail(error)
             raise
         except _BROKEN as error:
-            self._drop()
             reason = self._reason(error)
             log.debug("router %s: connection dropped at %s: %s", self._name, command, reason)
-            raise UnavailableError(
+            trouble = UnavailableError(
                 "router.unreachable", f"Router {self._name} gave no answer to {command}: {reason}."
-            ) from error
+            )
+            self._fail(trouble)
+            raise trouble from error
         except BaseException:
             self._drop()
             raise
+        else:
+            self._watch.answered()
+
+    def _fail(self, error: UnavailableError) -> None:
+        self._drop()
+        self._watch.failed(error)
 
     async def _connected(self) -> ApiConnection:
         if self._connection is not None and self._connection.stale:
@@ -118,6 +164,7 @@ class RouterLink:
         if self._connection is None:
             self._connection = await self._logged_in()
             log.info("router %s: connected", self._name)
+            await self._watch.met(self._connection)
         return self._connection
 
     async def _logged_in(self) -> ApiConnection:
@@ -130,13 +177,16 @@ class RouterLink:
                 f"Router {self._name} does not let us log in: {error.message}. "
                 "Check the API user, its password and its allowed address.",
             ) from error
+        except (ssl.SSLError, WrongCertificateError) as error:
+            raise tls_trouble(self._name, error) from error
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._watch.left()
             connection.abort()
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
-            return f"nothing within {self._deadline_seconds:g} s"
+            return f"nothing whole within {self._deadline_seconds:g} s"
         return str(error) or type(error).__name__

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,7 +151,7 @@ async def test_anything_else_is_unavailable_and_the_next_command_has_a_new_sessi
     steps: Sequence[Step],
 ) -> None:
     """After any trouble but a trap the connection is dropped, and the next command gets its own answer."""
-    async with linked(once(steps), deadline_seconds=0.1) as (router, link):
+    async with linked(once(steps), deadline_seconds=0.3) as (router, link):
         with pytest.raises(UnavailableError) as unavailable:
             await link.run("/x", {"n": "first"})
         assert unavailable.value.code == "router.unreachable"
@@ -193,9 +192,32 @@ async def test_a_long_answer_leaves_room_for_others() -> None:
 
 async def test_a_late_answer_is_never_taken_for_the_next() -> None:
     """A command given up on leaves nothing behind that a later one could read."""
-    async with linked(once([Fault.HANG]), deadline_seconds=0.05) as (_, link):
-        with pytest.raises(UnavailableError, match=r"nothing within 0\.05 s"):
+    async with linked(once([Fault.HANG]), deadline_seconds=0.2) as (_, link):
+        with pytest.raises(UnavailableError, match=r"nothing whole within 0\.2 s"):
             await link.run("/x", {"n": "first"})
+        assert (await link.run("/x", {"n": "second"})).rows == [{"n": "second"}]
+
+
+async def test_an_answer_that_comes_after_all_is_never_taken_for_the_next() -> None:
+    """What a router says after the deadline is read by nobody: the next command has its own session and answer."""
+    late: Sequence[Step] = [0.35, ("!re", "=n=late"), ("!done",)]
+    async with linked(once(late), deadline_seconds=0.2) as (router, link):
+        with pytest.raises(UnavailableError):
+            await link.run("/x", {"n": "first"})
+        for n in range(20):  # until long after the late answer was sent
+            assert (await link.run("/x", {"n": str(n)})).rows == [{"n": str(n)}]
+            await asyncio.sleep(0.01)
+        assert router.connections == 2
+
+
+async def test_a_router_that_dribbles_rows_has_one_deadline_for_all_of_them() -> None:
+    """Rows that keep coming, each in good time, do not hold a command for longer than its deadline."""
+    dribble: Sequence[Step] = [step for _ in range(100) for step in (0.02, ("!re", "=n=row"))]
+    async with linked(once(dribble), deadline_seconds=0.3) as (_, link):
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(UnavailableError, match=r"nothing whole within 0\.3 s"):
+            await link.run("/x", {})
+        assert asyncio.get_running_loop().time() - begun < 1.5
         assert (await link.run("/x", {"n": "second"})).rows == [{"n": "second"}]
 
 
@@ -292,7 +314,7 @@ async def test_a_login_not_taken_is_unavailable_with_its_own_code(answer: Sequen
 
 async def test_a_login_that_hangs_leaves_no_connection() -> None:
     """The deadline covers connecting, and what was half open is closed."""
-    async with linked(echo, deadline_seconds=0.05) as (router, link):
+    async with linked(echo, deadline_seconds=0.2) as (router, link):
         router.login_answer = [Fault.HANG]
         with pytest.raises(UnavailableError):
             await link.run("/x", {})
@@ -321,35 +343,3 @@ async def test_no_word_sent_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "connection dropped at /x" in caplog.text
     assert PASSWORD not in caplog.text
     assert "of-a-customer" not in caplog.text
-
-
-def anonymous_tls(side: int) -> ssl.SSLContext:
-    """What a router without a certificate offers on api-ssl."""
-    context = ssl.SSLContext(side)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("AECDH:@SECLEVEL=0")
-    return context
-
-
-async def test_api_ssl_is_spoken() -> None:
-    """With a TLS context the session runs over TLS and ends cleanly."""
-    async with ScriptedRouter(echo, tls=anonymous_tls(ssl.PROTOCOL_TLS_SERVER)) as router:
-        client = anonymous_tls(ssl.PROTOCOL_TLS_CLIENT)
-        connect = functools.partial(
-            dial, "127.0.0.1", router.port, username="edge", password=PASSWORD, tls=client, source="127.0.0.1"
-        )
-        link = RouterLink("test", connect)
-        assert (await link.run("/x", {"a": "b"})).rows == [{"a": "b"}]
-        await link.close()
-
-
-async def test_tls_that_does_not_come_about_is_unavailable() -> None:
-    """A router that speaks no TLS, or none we trust, is unavailable."""
-    async with ScriptedRouter(echo, tls=anonymous_tls(ssl.PROTOCOL_TLS_SERVER)) as router:
-        trusting = ssl.create_default_context()
-        connect = functools.partial(dial, "127.0.0.1", router.port, username="edge", password=PASSWORD, tls=trusting)
-        with pytest.raises(UnavailableError):
-            await RouterLink("test", connect).run("/x", {})
-        assert router.logins == []

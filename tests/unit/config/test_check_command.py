@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from easyisp_edge.commands import check
+from tests.fakes.certificates import pem_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROUTER = (
     '[[router]]\nid = "r"\naddress = "10.0.0.1"\nmode = "hotspot-user"\n'
-    'api = { username = "u", password_file = "secret" }\n'
+    'api = { certificate_file = "router.pem", username = "u", password_file = "secret" }\n'
 )
 GATEWAYS = """[[gateway]]
 id = "own"
@@ -43,6 +44,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "routers.toml").write_text(ROUTER)
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "secret").chmod(0o600)
+    (tmp_path / "router.pem").write_text(pem_text("other"))
     return tmp_path
 
 
@@ -77,6 +79,28 @@ def test_each_gateway_is_summed_up(
         "gateway theirs: BUYGOODS 512345, signed by 600999, keys from the MPESA_ variables, production",
         "gateway hand: BUYGOODS 0712345678, no API: somebody checks each receipt",
     ]
+
+
+PLAIN = ROUTER.replace('certificate_file = "router.pem"', "tls = false")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1"])
+def test_an_api_in_the_clear_is_noted(folder: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
+    """Whoever sends the router's password over a wire in the clear is told so in one line, and may."""
+    (folder / "routers.toml").write_text(PLAIN.replace("10.0.0.1", address))
+    assert run("--config", str(folder)) == 0
+    (note,) = capsys.readouterr().out.splitlines()[1:]
+    assert note.startswith("note: routers whose API is spoken in the clear, its password too (tls = false): r. ")
+    assert run("--config", str(folder), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [note.removeprefix("note: ")]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1"])
+def test_within_the_machine_there_is_no_wire(folder: Path, capsys: pytest.CaptureFixture[str], address: str) -> None:
+    """A stand-in router on this machine needs no certificate, and nobody is told that it has none."""
+    (folder / "routers.toml").write_text(PLAIN.replace("10.0.0.1", address))
+    assert run("--config", str(folder)) == 0
+    assert capsys.readouterr().out == "ok: 1 tenant, 0 packages, 0 gateways, 1 router\n"
 
 
 def test_a_right_configuration_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume, Money, RateLimit
 from easyisp_edge.errors import NotFoundError
+from tests.fakes.certificates import pem_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ ROUTER = """
 id = "r1"
 address = "10.0.0.1"
 mode = "hotspot-user"
-api = { username = "edge", password_file = "key" }
+api = { tls = false, username = "edge", password_file = "key" }
 """
 RADIUS = """
 [[router]]
@@ -94,6 +95,16 @@ def problems(folder: Path, environ: Mapping[str, str] | None = None, **files: st
 
 
 @pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """The examples, and what has to be beside them."""
+    folder = tmp_path / "config"
+    shutil.copytree(EXAMPLES, folder)
+    (folder / "logo.png").write_bytes(b"\x89PNG")
+    (folder / "router-main.pem").write_text(pem_text("other"))
+    return folder
+
+
+@pytest.fixture
 def credentials(tmp_path: Path) -> dict[str, str]:
     """The environment of a service that was handed all secrets of the examples."""
     folder = tmp_path / "credentials"
@@ -103,25 +114,22 @@ def credentials(tmp_path: Path) -> dict[str, str]:
     return {"CREDENTIALS_DIRECTORY": str(folder)}
 
 
-def test_the_examples_load_as_they_stand(credentials: dict[str, str]) -> None:
-    """The commented examples are a right configuration once their secrets are there."""
-    config = load_config(EXAMPLES, credentials)
+def test_the_examples_load_as_they_stand(examples: Path, credentials: dict[str, str]) -> None:
+    """The commented examples are a right configuration once their secrets and the router's certificate are there."""
+    config = load_config(examples, credentials)
     assert [package.price for package in config.packages] == [Money.shillings(n) for n in (10, 50, 250, 900)]
     assert config.gateway("paybill").environment is Environment.PRODUCTION
     assert config.router("main").hotspot_networks == (IPv4Network("10.5.50.0/24"),)
     assert not config.development
 
 
-def test_every_setting_in_a_comment_of_the_examples_is_right(tmp_path: Path, credentials: dict[str, str]) -> None:
+def test_every_setting_in_a_comment_of_the_examples_is_right(examples: Path, credentials: dict[str, str]) -> None:
     """A technician may take the comment sign off any setting: all are known and have good values."""
-    folder = tmp_path / "config"
-    shutil.copytree(EXAMPLES, folder)
-    (folder / "logo.png").write_bytes(b"\x89PNG")
-    for path in folder.glob("*.toml"):
+    for path in examples.glob("*.toml"):
         lines = path.read_text().splitlines()
         path.write_text("\n".join(line[1:] if line.startswith("#") and line[1:2].strip() else line for line in lines))
     aggregator = {**LEGACY, "MPESA_ENV": "production", "MPESA_SHORTCODE": "600999"}
-    config = load_config(folder, {**credentials, **aggregator})
+    config = load_config(examples, {**credentials, **aggregator})
     assert {gateway.sub_type for gateway in config.gateways} == set(SubType)
     assert {gateway.type for gateway in config.gateways} == set(GatewayType)
     assert [gateway.id for gateway in config.gateways if gateway.aggregated] == ["through-aggregator"]
@@ -134,12 +142,12 @@ def test_every_setting_in_a_comment_of_the_examples_is_right(tmp_path: Path, cre
     assert config.development
 
 
-def test_reading_is_quick(credentials: dict[str, str]) -> None:
+def test_reading_is_quick(examples: Path, credentials: dict[str, str]) -> None:
     """A reload does not hold up the daemon: the examples are read in well under 50 ms."""
 
     def reading() -> float:
         begun = time.perf_counter()
-        load_config(EXAMPLES, credentials)
+        load_config(examples, credentials)
         return time.perf_counter() - begun
 
     assert min(reading() for _ in range(5)) < 0.05

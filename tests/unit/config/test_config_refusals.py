@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyisp_edge.config import ConfigError, load_config
+from tests.fakes.certificates import pem_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +64,7 @@ mode = "hotspot-user"
 [router.api]
 username = "edge"
 password_file = "secret"
+certificate_file = "router.pem"
 [[router]]
 id = "yard"
 tenant = "south"
@@ -83,6 +85,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "router.pem").write_text(pem_text("other"))
     return tmp_path
 
 
@@ -117,7 +120,7 @@ CASES = {
     ),
     "wrong case": (
         ("routers", '"radius"', '"RADIUS"'),
-        'routers.toml:13: router[2].mode: "RADIUS" is not one of hotspot-user, radius; did you mean "radius"?',
+        'routers.toml:14: router[2].mode: "RADIUS" is not one of hotspot-user, radius; did you mean "radius"?',
     ),
     "unknown type": (
         ("gateways", "sub_type", 'type = "MPESA_NOAPI"\nsub_type'),
@@ -140,8 +143,8 @@ CASES = {
     "unknown key within a table": (
         ("routers", "username", "tsl = true\nusername"),
         (
-            "routers.toml:7: router[1].api.tsl: unknown key; known are tls, port, username, password_file, ca_file, "
-            'timeout_seconds; did you mean "tls"?'
+            "routers.toml:7: router[1].api.tsl: unknown key; known are tls, port, username, password_file, "
+            'certificate_file, ca_file, timeout_seconds; did you mean "tls"?'
         ),
     ),
     "missing key": (
@@ -185,23 +188,23 @@ CASES = {
     ),
     "interim faster than the standard permits": (
         ("routers", "", "radius.interim_seconds = 30\n"),
-        "routers.toml:16: router[2].radius.interim_seconds: 30 is too small; at least 60",
+        "routers.toml:17: router[2].radius.interim_seconds: 30 is too small; at least 60",
     ),
     "no port for orders": (
         ("routers", "", "radius.incoming_port = 0\n"),
-        "routers.toml:16: router[2].radius.incoming_port: 0 is too small; at least 1",
+        "routers.toml:17: router[2].radius.incoming_port: 0 is too small; at least 1",
     ),
     "a port for orders in quotes": (
         ("routers", "", 'radius.incoming_port = "3799"\n'),
-        'routers.toml:16: router[2].radius.incoming_port: "3799" is not a whole number',
+        'routers.toml:17: router[2].radius.incoming_port: "3799" is not a whole number',
     ),
     "a pool that is no name": (
         ("routers", "", "radius.pppoe_pool = 5\n"),
-        'routers.toml:16: router[2].radius.pppoe_pool: 5 is not text in quotes; did you mean "5"?',
+        'routers.toml:17: router[2].radius.pppoe_pool: 5 is not text in quotes; did you mean "5"?',
     ),
     "a pool without a name": (
         ("routers", "", 'radius.pppoe_pool = ""\n'),
-        'routers.toml:16: router[2].radius.pppoe_pool: "" is not 1 to 64 plain characters',
+        'routers.toml:17: router[2].radius.pppoe_pool: "" is not 1 to 64 plain characters',
     ),
     "free of charge": (
         ("packages", "price = 10", "price = 0"),
@@ -326,7 +329,7 @@ CASES = {
     ),
     "id twice": (
         ("routers", '"yard"', '"hall"'),
-        'routers.toml:10: router[2].id: "hall" is the id of router[1] in line 1',
+        'routers.toml:11: router[2].id: "hall" is the id of router[1] in line 1',
     ),
     "package twice": (
         ("packages", '"south"', '"north"'),
@@ -354,7 +357,7 @@ CASES = {
             ),
         ),
         (
-            "routers.toml:19: router[3].address: 10.0.0.2 is the address of router[2] too, and RADIUS knows a router "
+            "routers.toml:20: router[3].address: 10.0.0.2 is the address of router[2] too, and RADIUS knows a router "
             "and its secret by the address alone"
         ),
     ),
@@ -418,31 +421,72 @@ CASES = {
         "edge.toml:4: control.path: is the path of store too",
     ),
     "no API for a mode that needs it": (
-        ("routers", '[router.api]\nusername = "edge"\npassword_file = "secret"\n', ""),
+        (
+            "routers",
+            '[router.api]\nusername = "edge"\npassword_file = "secret"\ncertificate_file = "router.pem"\n',
+            "",
+        ),
         "routers.toml:1: router[1].api: missing; mode hotspot-user writes users by the RouterOS API",
     ),
     "no way to let devices on": (
         ("routers", 'login_url = "http://10.0.0.2/login"\n', ""),
         (
-            "routers.toml:9: router[2].login_url: missing; without api the customer's page has to know where the login "
-            "form goes"
+            "routers.toml:10: router[2].login_url: missing; without api the customer's page has to know where the "
+            "login form goes"
         ),
     ),
     "no RADIUS secret": (
         ("routers", 'radius.secret_file = "secret"\n', ""),
-        "routers.toml:9: router[2].radius: missing; mode radius needs the secret shared with the router",
+        "routers.toml:10: router[2].radius: missing; mode radius needs the secret shared with the router",
     ),
-    "certificate that is not there": (
-        ("routers", "username", 'tls = true\nca_file = "nowhere.pem"\nusername'),
-        'routers.toml:8: router[1].api.ca_file: there is no file "nowhere.pem" in {folder}',
+    "authority that is not there": (
+        ("routers", 'certificate_file = "router.pem"', 'ca_file = "nowhere.pem"'),
+        'routers.toml:9: router[1].api.ca_file: there is no file "nowhere.pem" in {folder}',
+    ),
+    "authority that is none": (
+        ("routers", 'certificate_file = "router.pem"', 'ca_file = "edge.toml"'),
+        'routers.toml:9: router[1].api.ca_file: "edge.toml" does not end in .pem, .crt, .cer',
+    ),
+    "authority without TLS": (
+        ("routers", 'certificate_file = "router.pem"', 'tls = false\nca_file = "ca.pem"'),
+        "routers.toml:10: router[1].api.ca_file: is of use only with tls = true",
     ),
     "certificate without TLS": (
+        ("routers", "username", "tls = false\nusername"),
+        "routers.toml:10: router[1].api.certificate_file: is of use only with tls = true",
+    ),
+    "authority beside a certificate": (
         ("routers", "username", 'ca_file = "ca.pem"\nusername'),
-        "routers.toml:7: router[1].api.ca_file: is of use only with tls = true",
+        "routers.toml:7: router[1].api.ca_file: is of no use beside certificate_file; keep one",
+    ),
+    "TLS with nobody": (
+        ("routers", 'certificate_file = "router.pem"\n', ""),
+        (
+            "routers.toml:6: router[1].api.certificate_file: missing; easyisp-edge router certificate ID --save writes"
+            " the router's certificate, which proves that it is the router; tls = false does without, on a wire that"
+            " nobody else can reach"
+        ),
+    ),
+    "certificate that is not there": (
+        ("routers", "router.pem", "nowhere.pem"),
+        (
+            'routers.toml:9: router[1].api.certificate_file: there is no file "nowhere.pem" in {folder}; it is written'
+            " by easyisp-edge router certificate ID --save"
+        ),
     ),
     "certificate that is none": (
-        ("routers", "username", 'tls = true\nca_file = "edge.toml"\nusername'),
-        'routers.toml:8: router[1].api.ca_file: "edge.toml" does not end in .pem, .crt, .cer',
+        ("routers", "router.pem", "edge.toml"),
+        (
+            'routers.toml:9: router[1].api.certificate_file: "edge.toml" holds no certificate in PEM, and has to hold'
+            " one: the router's own; it is written by easyisp-edge router certificate ID --save"
+        ),
+    ),
+    "certificate that was cut short": (
+        ("routers", "router.pem", "ca.pem"),
+        (
+            'routers.toml:9: router[1].api.certificate_file: "ca.pem" holds no certificate in PEM, and has to hold'
+            " one: the router's own; it is written by easyisp-edge router certificate ID --save"
+        ),
     ),
     "router at no address": (
         ("routers", '"10.0.0.1"', '"0.0.0.0"'),
@@ -451,7 +495,7 @@ CASES = {
     "network with a host's address": (
         ("routers", 'mode = "radius"', 'mode = "radius"\nhotspot_networks = ["10.0.9.0/24", "10.0.8.1/24"]'),
         (
-            'routers.toml:14: router[2].hotspot_networks[2]: "10.0.8.1/24" is no whole network; '
+            'routers.toml:15: router[2].hotspot_networks[2]: "10.0.8.1/24" is no whole network; '
             'did you mean "10.0.8.0/24"?'
         ),
     ),
@@ -544,20 +588,20 @@ CASES = {
     "a router that asks a FreeRADIUS nobody told of": (
         ("routers", "", 'radius.server = "freeradius"\n'),
         (
-            "routers.toml:16: router[2].radius.server: freeradius needs [freeradius] in edge.toml, "
+            "routers.toml:17: router[2].radius.server: freeradius needs [freeradius] in edge.toml, "
             "which says where its database is"
         ),
     ),
     "a RADIUS server there is not": (
         ("routers", "", 'radius.server = "freeradus"\n'),
         (
-            'routers.toml:16: router[2].radius.server: "freeradus" is not one of embedded, freeradius; '
+            'routers.toml:17: router[2].radius.server: "freeradus" is not one of embedded, freeradius; '
             'did you mean "freeradius"?'
         ),
     ),
     "secret given twice": (
         ("routers", "", f'radius.secret = "{SECRET}"\n'),
-        "routers.toml:16: router[2].radius.secret: given twice; keep secret_file and take secret out",
+        "routers.toml:17: router[2].radius.secret: given twice; keep secret_file and take secret out",
     ),
     "secret under a mistyped key": (
         ("gateways", 'passkey_file = "secret"', f'passkey_file = "secret"\npaskey = "{SECRET}"'),
@@ -676,7 +720,7 @@ def test_a_short_radius_secret_is_refused(folder: Path) -> None:
     (folder / "short").chmod(0o600)
     edit(folder, "routers", 'radius.secret_file = "secret"', 'radius.secret_file = "short"')
     [problem] = refusal(folder)
-    assert problem.startswith("routers.toml:15: router[2].radius.secret: shorter than 16 characters")
+    assert problem.startswith("routers.toml:16: router[2].radius.secret: shorter than 16 characters")
     assert "fifteen" not in problem
 
 
