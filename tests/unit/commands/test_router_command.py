@@ -1,0 +1,140 @@
+"""`router plan` and `router apply` as a technician types them, against the lab's router."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from easyisp_edge.__main__ import main
+from tests.fakes.router_setup_stage import ADMIN, SetupStage, options, setup_stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+EDGE = 'development = true\n[callbacks]\npublic_url = "https://pay.example.com"\n'
+TENANTS = '[[tenant]]\nid = "default"\nname = "Site"\n'
+ROUTERS = """
+[[router]]
+id = "main"
+address = "127.0.0.1"
+mode = "radius"
+[router.api]
+username = "easyisp"
+password = "box-password"
+tls = false
+port = {port}
+[router.radius]
+secret = "a-secret-of-sixteen"
+[router.setup]
+interface = "bridge1"
+box_address = "127.0.0.1"
+"""
+
+
+def folder_for(stage: SetupStage, folder: Path) -> Path:
+    for name, text in (
+        ("edge.toml", EDGE),
+        ("tenants.toml", TENANTS),
+        ("packages.toml", ""),
+        ("gateways.toml", ""),
+        ("portal.toml", ""),
+        ("routers.toml", ROUTERS.format(port=stage.stage.router.api_port)),
+    ):
+        (folder / name).write_text(text)
+    (folder / "admin").write_text(f"{ADMIN.password}\n")
+    return folder
+
+
+async def typed(folder: Path, *words: str, admin: bool = True) -> int:
+    login = ("--user", ADMIN.name, "--password-file", str(folder / "admin")) if admin else ()
+    action, *others = words
+    arguments = ["router", action, "main", "--config", str(folder), *login, *others]
+    return await asyncio.to_thread(main, arguments)
+
+
+async def test_plan_then_apply_then_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan changes nothing, apply does, and then even this box's own user sees that nothing is left to do."""
+    async with setup_stage() as stage:
+        folder = folder_for(stage, tmp_path)
+        before = await stage.state()
+        assert await typed(folder, "plan") == 0
+        shown = capsys.readouterr().out
+        assert "+ /radius" in shown
+        assert "a-secret-of-sixteen" not in shown
+        assert await stage.state() == before
+        assert await typed(folder, "apply", "--yes") == 0
+        assert "confirmed" in capsys.readouterr().err
+        assert await typed(folder, "plan", admin=False) == 0
+        assert capsys.readouterr().out.endswith("nothing to do\n")
+        assert await typed(folder, "apply", "--yes") == 0
+
+
+async def test_plan_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs it is one object, with no secret in it."""
+    async with setup_stage() as stage:
+        assert await typed(folder_for(stage, tmp_path), "plan", "--json") == 0
+    shown = capsys.readouterr().out
+    answer = json.loads(shown)
+    assert answer["ok"] is True
+    assert answer["nothingToDo"] is False
+    assert {"verb", "menu", "key", "before", "after", "why"} <= answer["changes"][0].keys()
+    assert "box-password" not in shown
+
+
+async def test_nobody_to_ask_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --yes, and with nobody at a terminal, the router stays as it is."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    async with setup_stage() as stage:
+        before = await stage.state()
+        assert await typed(folder_for(stage, tmp_path), "apply") == 1
+        assert await stage.state() == before
+    assert "--yes" in capsys.readouterr().err
+
+
+async def test_apply_needs_another_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """This box's own user may not set the router up, and is not tried."""
+    async with setup_stage() as stage:
+        folder = folder_for(stage, tmp_path)
+        assert await typed(folder, "apply", "--yes", admin=False) == 1
+        assert await typed(folder, "apply", "--yes", "--user", "easyisp", admin=False) == 1
+        assert not stage.stage.router.commands_seen
+    assert "--user admin" in capsys.readouterr().err
+
+
+async def test_stopped_by_a_trap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trap that stops is said with the command for it, and nothing is changed."""
+    async with setup_stage(options(device_mode="home")) as stage:
+        folder = folder_for(stage, tmp_path)
+        before = await stage.state()
+        assert await typed(folder, "plan") == 1
+        assert "/system/device-mode/update hotspot=yes scheduler=yes" in capsys.readouterr().out
+        assert await typed(folder, "apply", "--yes") == 1
+        assert await stage.state() == before
+
+
+async def test_pages_written_for_older_routers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The pages come without asking the router, with the portal's address in them."""
+    async with setup_stage() as stage:
+        folder = folder_for(stage, tmp_path)
+        assert await typed(folder, "plan", "--write-files", str(tmp_path / "pages"), admin=False) == 0
+        assert not stage.stage.router.commands_seen
+    assert "http://127.0.0.1/" in (tmp_path / "pages" / "login.html").read_text()
+    assert "edge-" in capsys.readouterr().err
+
+
+async def test_wrong_password_and_no_set_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A login that is refused, and a router without a set-up, are said and end in failure."""
+    async with setup_stage() as stage:
+        folder = folder_for(stage, tmp_path)
+        (folder / "admin").write_text("wrong")
+        assert await typed(folder, "plan") == 1
+        assert "does not let us log in" in capsys.readouterr().err
+        text = (folder / "routers.toml").read_text()
+        (folder / "routers.toml").write_text(text[: text.index("[router.setup]")])
+        assert await typed(folder, "plan") == 1
+        assert "[router.setup]" in capsys.readouterr().err
