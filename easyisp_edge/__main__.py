@@ -9,7 +9,22 @@ from typing import NoReturn
 
 from easyisp_edge import __version__
 
-_COMMANDS = ("run", "check", "demo", "payments", "claims", "grants", "poster", "gateway", "freeradius", "verify-ledger")
+_COMMANDS = (
+    "run",
+    "check",
+    "demo",
+    "payments",
+    "claims",
+    "grants",
+    "poster",
+    "gateway",
+    "router",
+    "freeradius",
+    "import",
+    "verify-ledger",
+)
+# Where a command cannot be the name of its module.
+_MODULES = {"import": "import_users"}
 _EXIT_USAGE, _EXIT_INTERRUPTED = 64, 130
 
 
@@ -40,7 +55,8 @@ def _main(arguments: list[str]) -> int:
     # Only the command that is asked for is loaded: the daemon carries no stand-ins in its memory.
     asked = [command for command in _COMMANDS if arguments[:1] == [command]]
     for command in asked or _COMMANDS:
-        importlib.import_module(f"easyisp_edge.commands.{command.replace('-', '_')}").add_parser(subparsers)
+        module = _MODULES.get(command, command.replace("-", "_"))
+        importlib.import_module(f"easyisp_edge.commands.{module}").add_parser(subparsers)
     args = parser.parse_args(arguments)
     return int(args.run(args))
 

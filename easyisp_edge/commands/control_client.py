@@ -65,7 +65,7 @@ class ControlClient:
         """
         return _object(self.fetch(route, **query), self.path)
 
-    def post(self, route: str, **fields: str | bool | None) -> dict[str, Any]:
+    def post(self, route: str, **fields: object) -> dict[str, Any]:
         """Have something done; None is left out of the fields.
 
         Raises:
@@ -202,7 +202,7 @@ def _failed(message: str, content: dict[str, Any], code: int, *, as_json: bool) 
     return code
 
 
-def _given(values: Mapping[str, str | bool | None]) -> dict[str, str | bool]:
+def _given(values: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -23,9 +23,9 @@ from easyisp_edge.adapters.freeradius.configuration import (
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.commands.check import DEFAULT_FOLDER
 from easyisp_edge.config import ConfigError, load_config
-from easyisp_edge.daemon.parts import portal_folder
 from easyisp_edge.domain.database_address import parse_database
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
+from easyisp_edge.portal_files import portal_folder
 from easyisp_edge.web.texts import Texts
 
 if TYPE_CHECKING:

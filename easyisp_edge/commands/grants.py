@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.commands.control_client import add_options, asked, part, table
-from easyisp_edge.commands.staff_words import moment
+from easyisp_edge.commands.staff_words import moment, span
 from easyisp_edge.domain.values import NAIROBI, DataVolume
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("PACKAGE", "STATE", "DEVICE", "TIME LEFT", "DATA USED", "SPEED", "ONLINE", "BOUGHT", "ID")
 _SESSION_HEADINGS = ("ROUTER", "SINCE", "SECONDS", "DATA", "ADDRESS")
-_UNITS = (("d", 24 * 60 * 60), ("h", 60 * 60), ("min", 60), ("s", 1))
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -171,19 +170,8 @@ def _state(grant: dict[str, Any], at: datetime) -> str:
 
 
 def _time_left(grant: dict[str, Any]) -> str:
-    by_clock, online = _span(grant["secondsLeft"]), grant["onlineSecondsLeft"]
-    return by_clock if online is None else f"{_span(online)} online, within {by_clock}"
-
-
-def _span(seconds: int) -> str:
-    """A span in its two largest units: `2 d 3 h`, `59 min`."""
-    words: list[str] = []
-    left = seconds
-    for unit, size in _UNITS:
-        count, left = divmod(left, size)
-        if words or count:
-            words.append(f"{count} {unit}" if count else "")
-    return " ".join(word for word in words[:2] if word) or "0 s"
+    by_clock, online = span(grant["secondsLeft"]), grant["onlineSecondsLeft"]
+    return by_clock if online is None else f"{span(online)} online, within {by_clock}"
 
 
 def _data(grant: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+_UNITS = (("d", 24 * 60 * 60), ("h", 60 * 60), ("min", 60), ("s", 1))
 _DISPOSITIONS = {
     "grant": "bought",
     "wallet": "in the wallet",
@@ -55,3 +56,14 @@ def moment(text: str) -> str:
 def phone(digits: str | None) -> str:
     """A phone number as people dial it."""
     return "-" if digits is None else "0" + digits.removeprefix("254")
+
+
+def span(seconds: int) -> str:
+    """A span in its two largest units: `2 d 3 h`, `59 min`."""
+    words: list[str] = []
+    left = seconds
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if words or count:
+            words.append(f"{count} {unit}" if count else "")
+    return " ".join(word for word in words[:2] if word) or "0 s"

@@ -24,6 +24,7 @@ class Funding(enum.StrEnum):
     PAYMENT = "payment"
     WALLET = "wallet"
     PROVISIONAL = "provisional"  # no money yet: ended, or taken off what the money buys, once that is known
+    IMPORTED = "imported"  # sold before this box came, by whatever kept the router's users then
 
 
 class GrantState(enum.StrEnum):
@@ -120,11 +121,14 @@ class Admission(NamedTuple):
 
     def seconds_left_at(self, now: datetime) -> int:
         """Time left at that instant, by the clock or of time online, whichever is less."""
-        left = _seconds_left(self.ends_at, self.seconds_left, now)
+        left, online_left = _seconds_left(self.ends_at, self.seconds_left, now), self.online_seconds_left
+        return left if online_left is None else min(left, online_left)
+
+    @property
+    def online_seconds_left(self) -> int | None:
+        """Time online left, as reported so far; None where only the clock counts."""
         online_time = self.package.online_time
-        if online_time is None:
-            return left
-        return max(0, min(left, int(online_time.total_seconds()) - self.seconds_used))
+        return None if online_time is None else max(0, int(online_time.total_seconds()) - self.seconds_used)
 
     @property
     def data_left(self) -> DataVolume | None:
@@ -132,15 +136,24 @@ class Admission(NamedTuple):
         limit = self.package.data_limit
         return None if limit is None else DataVolume(max(0, limit.octets - self.octets_used))
 
+    @property
+    def data_is_used_up(self) -> bool:
+        """Whether its data is limited and none is left."""
+        limit = self.package.data_limit
+        return limit is not None and self.octets_used >= limit.octets
+
+    def used(self, seconds: int, octets: int) -> Admission:
+        """The same with so much more used."""
+        return self._replace(seconds_used=self.seconds_used + seconds, octets_used=self.octets_used + octets)
+
     def usable_at(self, now: datetime) -> bool:
         """Whether there is something left of it; where it has hours, it may still be shut."""
         # Asked at every login: what is bought without limits is not looked into further.
         if not self.seconds_left or (self.ends_at is not None and self.ends_at <= now):
             return False
-        package = self.package
-        if package.online_time is not None and self.seconds_left_at(now) <= 0:
+        if self.package.online_time is not None and not self.online_seconds_left:
             return False
-        return package.data_limit is None or self.octets_used < package.data_limit.octets
+        return not self.data_is_used_up
 
     def open_at(self, now: datetime) -> bool:
         """Whether that instant is within the hours it may be used in."""

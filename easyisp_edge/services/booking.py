@@ -19,6 +19,7 @@ from easyisp_edge.services import grant_life
 from easyisp_edge.services.identifiers import PASSWORD_LENGTH, USERNAME_LENGTH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from easyisp_edge.domain.ledger import Account
@@ -106,6 +107,26 @@ class Advance(NamedTuple):
 NOTHING_YET = Advance()
 
 
+class TakenOver(NamedTuple):
+    """How something stands that was sold before this box came.
+
+    Args:
+        username: What its devices log in with.
+        password: The same.
+        seconds_left: By the clock.
+        ends_at: When that is; None where it runs from the next login on.
+        seconds_used: Of time online.
+        octets_used: Of data.
+    """
+
+    username: str
+    password: str
+    seconds_left: int
+    ends_at: datetime | None
+    seconds_used: int
+    octets_used: int
+
+
 class _Move(NamedTuple):
     amount: Money
     taker: Account
@@ -189,6 +210,31 @@ class Bookkeeper:
         whole = int(version.package.duration.total_seconds())
         grant = self._grant(buyer, version, customer_id, Funding.PROVISIONAL, None, Advance(max(0, whole - seconds)))
         self._write_grant(grant)
+        return grant
+
+    def take_over(
+        self, buyer: Buyer, version: PackageVersion, standing: TakenOver, told: Mapping[str, object]
+    ) -> Grant:
+        """Give what was sold before this box came, as it stands now and with its user name and password.
+
+        Args:
+            buyer: Who has it.
+            version: What it was sold as, with its own limits.
+            standing: How it stands.
+            told: Where it came from, for the history.
+        """
+        customer_id = self._customer(buyer, Money(0))
+        grant = replace(
+            self._grant(buyer, version, customer_id, Funding.IMPORTED, None, NOTHING_YET),
+            username=standing.username,
+            password=standing.password,
+            seconds_left=standing.seconds_left,
+            seconds_used=standing.seconds_used,
+            octets_used=standing.octets_used,
+        )
+        if standing.ends_at is not None:
+            grant = replace(grant, state=GrantState.RUNNING, started_at=self.now, ends_at=standing.ends_at)
+        self._write_grant(grant, {"takenOver": dict(told)})
         return grant
 
     def refund(self, payment: Payment) -> Payment:
@@ -357,7 +403,7 @@ class Bookkeeper:
             octets_used=advance.octets,
         )
 
-    def _write_grant(self, grant: Grant) -> None:
+    def _write_grant(self, grant: Grant, more: Mapping[str, object] | None = None) -> None:
         self.tx.grants.add(grant)
         self.tell(
             "grant.made",
@@ -369,6 +415,7 @@ class Bookkeeper:
                 "packageVersion": grant.package_version_id,
                 "seconds": grant.seconds_left,
                 "mac": None if grant.mac is None else grant.mac.text,
+                **(more or {}),
             },
         )
 

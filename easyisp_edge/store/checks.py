@@ -87,7 +87,7 @@ RULES: Mapping[str, str] = {
         LEFT JOIN (
           SELECT grant_id, sum(amount_cents * ((to_account = 'sold') - (from_account = 'sold'))) AS sold
           FROM entries WHERE grant_id IS NOT NULL GROUP BY grant_id) USING (grant_id)
-        WHERE coalesce(sold, 0) <> CASE g.funding WHEN 'provisional' THEN 0 ELSE v.price_cents END""",
+        WHERE coalesce(sold, 0) <> CASE WHEN g.funding IN ('provisional', 'imported') THEN 0 ELSE v.price_cents END""",
     "what is sold is sold for a grant": """
         SELECT coalesce(payment_id, entry_id) FROM entries
         WHERE (to_account = 'sold' OR from_account = 'sold') AND grant_id IS NULL""",
@@ -112,7 +112,8 @@ RULES: Mapping[str, str] = {
           SELECT tenant_id, CASE WHEN disposition IN ('unmatched', 'refunded') THEN 0 ELSE amount_cents END AS cents
           FROM payments WHERE disposition <> 'merged'
           UNION ALL SELECT g.tenant_id, -v.price_cents FROM grants g
-          JOIN package_versions v ON v.version_id = g.package_version_id WHERE g.funding <> 'provisional'
+          JOIN package_versions v ON v.version_id = g.package_version_id
+          WHERE g.funding NOT IN ('provisional', 'imported')
           UNION ALL SELECT c.tenant_id, -cents FROM held JOIN customers c ON c.customer_id = owner
           WHERE account = 'wallet')
         GROUP BY tenant_id HAVING sum(cents) <> 0""",
@@ -136,7 +137,13 @@ RULES: Mapping[str, str] = {
         SELECT u.purchase_id FROM purchases u LEFT JOIN grants g USING (purchase_id)
         WHERE (u.state = 'paid') <> (g.grant_id IS NOT NULL)""",
     "a grant of a purchase stands on money": """
-        SELECT grant_id FROM grants WHERE purchase_id IS NOT NULL AND funding = 'provisional'""",
+        SELECT grant_id FROM grants WHERE purchase_id IS NOT NULL AND funding IN ('provisional', 'imported')""",
+    "a grant that was taken over says from which user of which router, and no other grant does": """
+        SELECT g.grant_id FROM grants g WHERE (g.funding = 'imported') IS NOT (
+          SELECT json_extract(said, '$.data.takenOver.router') IS NOT NULL
+            AND json_extract(said, '$.data.takenOver.name') IS g.username
+          FROM (SELECT CAST(body AS TEXT) AS said FROM events
+            WHERE key = g.grant_id AND type = 'grant.made' LIMIT 1))""",
     "what is paid is not asked about and shows no failure": """
         SELECT purchase_id FROM purchases
         WHERE state = 'paid' AND (query_at IS NOT NULL OR reason IS NOT NULL OR result_description <> '')""",

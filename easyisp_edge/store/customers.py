@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class CustomersTable:
-    """People who paid, known by tenant, service and phone; by their device where no phone was told."""
+    """People who paid, known by tenant, service and phone; by their device where no phone was told.
+
+    Who holds a voucher that was sold before this box came may be known by neither, and has spent nothing here.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
@@ -34,7 +37,7 @@ class CustomersTable:
     ) -> str:
         """Note that a customer paid; makes the customer where there is none. Gives the customer's id.
 
-        One of phone and MAC must be there.
+        One of phone and MAC must be there, except where nothing was paid: then each is a customer of its own.
         """
         known_by = "(tenant_id, service, phone)" if phone else "(tenant_id, service, last_mac) WHERE phone IS NULL"
         row = self._sql.execute(

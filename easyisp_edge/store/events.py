@@ -70,6 +70,12 @@ class EventsTable:
         rows = self._sql.execute("SELECT type FROM events WHERE key = ? ORDER BY stream, sequence", (key,))
         return [row[0] for row in rows]
 
+    def told(self, key: str, kind: str) -> dict[str, Any] | None:
+        """The facts of the first event of that type that happened to one thing; None where it never did."""
+        query = "SELECT body FROM events WHERE key = ? AND type = ? ORDER BY stream, sequence LIMIT 1"
+        row = self._sql.execute(query, (key, kind)).fetchone()
+        return None if row is None else dict(json.loads(row[0])["data"])
+
     def count_since(self, key: str, kind: str, since: datetime) -> int:
         """How often that happened to one thing since then."""
         query = "SELECT count(*) FROM events WHERE key = ? AND type = ? AND at >= ?"

@@ -29,17 +29,17 @@ _COLUMNS = (
     " password, mac, state, seconds_left, created_at, started_at, ends_at, seconds_used, octets_used"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
-_ADMISSION_COLUMNS = (
-    "grant_id", "tenant_id", "package_version_id", "username", "password", "mac", "state", "seconds_left",
+ADMISSION_COLUMNS = (
+    "grant_id", "package_version_id", "username", "password", "mac", "state", "seconds_left",
     "created_at", "ends_at", "seconds_used", "octets_used",
 )  # fmt: skip
-_SELECT_ADMISSION = f"SELECT {', '.join(_ADMISSION_COLUMNS)} FROM grants "  # noqa: S608 - a constant
+_SELECT_ADMISSION = f"SELECT {', '.join(ADMISSION_COLUMNS)} FROM grants "  # noqa: S608 - a constant
 _SELECT_BOUGHT = (
-    f"SELECT {', '.join(f'g.{column}' for column in _ADMISSION_COLUMNS)}, p.mpesa_receipt_number"  # noqa: S608
+    f"SELECT {', '.join(f'g.{column}' for column in ADMISSION_COLUMNS)}, p.mpesa_receipt_number"  # noqa: S608
     " FROM grants g LEFT JOIN payments p ON p.payment_id = g.payment_id WHERE g.purchase_id = ?"
 )
 _SELECT_OWNED = (
-    f"SELECT {', '.join(f'g.{column}' for column in _ADMISSION_COLUMNS)}, c.phone"  # noqa: S608 - a constant
+    f"SELECT {', '.join(f'g.{column}' for column in ADMISSION_COLUMNS)}, c.phone"  # noqa: S608 - a constant
     " FROM grants g JOIN customers c ON c.customer_id = g.customer_id WHERE g.tenant_id = :tenant_id"
     " AND (:mac IS NULL OR g.mac = :mac) AND (:phone IS NULL OR c.phone = :phone) AND (:receipt IS NULL"
     " OR g.payment_id IN (SELECT payment_id FROM payments WHERE mpesa_receipt_number = :receipt)"
@@ -132,7 +132,7 @@ class GrantsTable:
     def bought_by(self, purchase_id: str) -> tuple[Admission, str | None] | None:
         """The grant a purchase bought, with what it bought and the payment's receipt, where known."""
         row = self._sql.execute(_SELECT_BOUGHT, (purchase_id,)).fetchone()
-        return None if row is None else (self._admission(row), row[-1])
+        return None if row is None else (self.read_admission(row), row[-1])
 
     def by_username(self, username: str) -> Grant | None:
         """A grant by its user name, over or not."""
@@ -174,12 +174,12 @@ class GrantsTable:
             + "WHERE mac = ? AND state <> 'ended' AND +tenant_id = ? ORDER BY state <> 'running', created_at",
             (mac.text, tenant_id),
         )
-        return [self._admission(row) for row in rows]
+        return [self.read_admission(row) for row in rows]
 
     def usable(self, tenant_id: str) -> list[Admission]:
         """All that lets a device on at one tenant. A long read."""
         rows = self._sql.execute(_SELECT_ADMISSION + "WHERE tenant_id = ? AND state <> 'ended'", (tenant_id,))
-        return [self._admission(row) for row in rows]
+        return [self.read_admission(row) for row in rows]
 
     def newest(
         self,
@@ -204,7 +204,14 @@ class GrantsTable:
         }
         state = " = 'ended'" if ended else " <> 'ended'"
         rows = self._sql.execute(_SELECT_OWNED + state + " ORDER BY g.created_at DESC LIMIT :limit", sought)
-        return [(self._admission(row), None if row[-1] is None else Msisdn(row[-1])) for row in rows]
+        return [(self.read_admission(row), None if row[-1] is None else Msisdn(row[-1])) for row in rows]
+
+    def imported_since(self, since: datetime) -> list[Grant]:
+        """What was taken over since then, and is not over."""
+        rows = self._sql.execute(
+            _SELECT + "WHERE funding = 'imported' AND state <> 'ended' AND created_at >= ?", (instant(since),)
+        )
+        return [_read(row) for row in rows]
 
     def over(self, now: datetime) -> list[Grant]:
         """Grants that still run although their time is up."""
@@ -218,22 +225,23 @@ class GrantsTable:
 
     def _one_admission(self, where: str, parameter: str) -> Admission | None:
         row = self._sql.execute(_SELECT_ADMISSION + where, (parameter,)).fetchone()
-        return None if row is None else self._admission(row)
+        return None if row is None else self.read_admission(row)
 
-    def _admission(self, row: tuple[Any, ...]) -> Admission:
-        ends_at, package = row[9], self._packages.by_id(row[2]).package
+    def read_admission(self, row: tuple[Any, ...]) -> Admission:
+        """A grant with what it bought, from its `ADMISSION_COLUMNS`."""
+        ends_at, package = row[8], self._packages.by_id(row[1]).package
         return Admission(
             row[0],
-            package.tenant_id,  # the same, and one string for all
+            package.tenant_id,
+            row[2],
             row[3],
-            row[4],
-            None if row[5] is None else _mac(row[5]),
-            _STATES[row[6]],
-            row[7],
-            read_instant(row[8]),
+            None if row[4] is None else _mac(row[4]),
+            _STATES[row[5]],
+            row[6],
+            read_instant(row[7]),
             None if ends_at is None else read_instant(ends_at),
+            row[9],
             row[10],
-            row[11],
             package,
         )
 

@@ -31,6 +31,7 @@ CREATE TABLE package_versions (
   UNIQUE (tenant_id, package_id, fingerprint)
 ) STRICT;
 
+-- Who holds what was sold before this box came may be known by neither phone nor device, and paid nothing here.
 CREATE TABLE customers (
   customer_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
@@ -40,7 +41,7 @@ CREATE TABLE customers (
   total_spent_cents INTEGER NOT NULL DEFAULT 0,
   created_at TEXT NOT NULL,
   UNIQUE (tenant_id, service, phone),
-  CHECK (phone IS NOT NULL OR last_mac IS NOT NULL)
+  CHECK (phone IS NOT NULL OR last_mac IS NOT NULL OR total_spent_cents = 0)
 ) STRICT;
 CREATE INDEX customers_on_device ON customers (last_mac);
 -- Whoever paid from a number nobody told is known by the device.
@@ -141,7 +142,7 @@ CREATE TABLE grants (
   grant_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
   customer_id TEXT NOT NULL REFERENCES customers,
-  funding TEXT NOT NULL CHECK (funding IN ('payment', 'wallet', 'provisional')),
+  funding TEXT NOT NULL CHECK (funding IN ('payment', 'wallet', 'provisional', 'imported')),
   payment_id TEXT UNIQUE REFERENCES payments,
   purchase_id TEXT UNIQUE REFERENCES purchases,
   package_version_id INTEGER NOT NULL REFERENCES package_versions,

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from easyisp_edge.__main__ import main
-from easyisp_edge.commands.grants import _span
+from easyisp_edge.commands.staff_words import span
 from easyisp_edge.daemon.control_socket import open_control_socket, peer_name
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.schedules import Schedule
@@ -233,4 +233,4 @@ def test_wrong_arguments(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
 )
 def test_spans(seconds: int, words: str) -> None:
     """In the two largest units that lie beside each other."""
-    assert _span(seconds) == words
+    assert span(seconds) == words

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # For each rule, what a hand that knows the file could do, and the key by which it is found.
 DAMAGE: dict[str, str] = {
+    "a grant that was taken over says from which user of which router, and no other grant does": (
+        "UPDATE grants SET username = 'another' WHERE funding = 'imported'"
+    ),
     "what came in is each payment's amount, once; nought where it is merged": (
         "UPDATE payments SET amount_cents = amount_cents + 100 WHERE mpesa_receipt_number = 'SKL41NBDYS'"
     ),

@@ -574,7 +574,7 @@ def a_usage(kind: UsageKind, *, session: str = "80000001", seconds: int = 0, oct
 def test_sessions_come_back(seconds: int, octets: int, at: datetime, mac: MacAddress | None) -> None:
     """By their names, open and over; counters take all that a column holds."""
     _, tx = tables_in_memory()
-    usage = replace(a_usage(UsageKind.INTERIM, seconds=seconds, octets=octets), mac=mac)
+    usage = a_usage(UsageKind.INTERIM, seconds=seconds, octets=octets)._replace(mac=mac)
     begun = Session.begun(usage, None, at)
     tx.sessions.add(begun)
     (found,) = tx.sessions.named(ROUTER, usage.session_id, usage.username)
@@ -596,7 +596,7 @@ def test_sessions_not_heard_of_are_found() -> None:
         (ROUTER, "2", UsageKind.STOP),
         ("other", "1", UsageKind.START),
     ):
-        usage = replace(a_usage(kind, session=session), router_id=router)
+        usage = a_usage(kind, session=session)._replace(router_id=router)
         tx.sessions.add(Session.begun(usage, None, START))
     assert tx.sessions.unheard(ROUTER, START) == []
     found = tx.sessions.unheard(ROUTER, START + timedelta(seconds=1))

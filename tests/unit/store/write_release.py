@@ -7,7 +7,6 @@ of earlier releases stay as they are. The rows are written by the code that writ
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, Reason
 from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.values import Money
-from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.booking import Buyer, TakenOver
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.judgement import Judge
 from easyisp_edge.store import migrations
@@ -65,6 +64,7 @@ def fill(tx: Tables) -> None:
     _claims(tx, judge)
     tx.gateways.put(GatewayState(GATEWAY, "e" * 32, START, START, START))
     tx.posters.put(GATEWAY, f"174379 {OTHER_PAY_CODE}", HOUR.price, PNG, START)
+    _take_over(tx, judge)
     _use(tx)
 
 
@@ -92,14 +92,21 @@ def _claims(tx: Tables, judge: Judge) -> None:
     judge.settle(failed.purchase_id, not_paid(EvidenceSource.STK_CALLBACK, Reason.CANCELLED, checkout="ws_CO_3"))
 
 
+def _take_over(tx: Tables, judge: Judge) -> None:
+    version = tx.packages.version_of(HOUR, START)
+    voucher = TakenOver("vc7731", "7731", 3600, None, 0, 0)
+    buyer = Buyer(RECEIVER.tenant_id, HOUR.service, None, None, None)
+    judge.books.take_over(buyer, version, voucher, {"router": ROUTER, "name": "vc7731", "source": "mikhmon"})
+
+
 def _use(tx: Tables) -> None:
     grant = tx.grants.by_purchase(PURCHASE_ID)
     assert grant is not None
     tx.grants.update(grant.started(START))
     usage = UsageReport(ROUTER, UsageKind.INTERIM, "80000001", grant.username, None, MAC, "10.5.50.11", 60, 1, 2, "")
-    stopped = replace(usage, kind=UsageKind.STOP, cause="User-Request")
+    stopped = usage._replace(kind=UsageKind.STOP, cause="User-Request")
     tx.sessions.add(Session.begun(stopped, grant.grant_id, START + timedelta(minutes=1)))
-    tx.sessions.add(Session.begun(replace(usage, session_id="80000002"), grant.grant_id, START))
+    tx.sessions.add(Session.begun(usage._replace(session_id="80000002"), grant.grant_id, START))
     tx.grants.use(grant.grant_id, 120, 6)
     tx.clock.write_down(BoxClock(ManualTime(), None).mark())
 
