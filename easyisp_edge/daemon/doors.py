@@ -11,6 +11,7 @@ from aiohttp import web
 from easyisp_edge.adapters.radius.server import RadiusServer
 from easyisp_edge.daemon.routers import radius_clients
 from easyisp_edge.web.app import admin_app, callbacks_app, portal_app
+from easyisp_edge.web.health import router_facts
 
 if TYPE_CHECKING:
     import contextlib
@@ -119,4 +120,5 @@ class Doors:
             "clock": parts.clock.state.value,
             "now": parts.clock.now().isoformat(timespec="seconds"),
             "radius": None if self.radius is None else dataclasses.asdict(self.radius.counters),
+            "routers": {router_id: router_facts(watch.health) for router_id, watch in parts.watches.items()},
         }

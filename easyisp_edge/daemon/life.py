@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.adapters.freeradius.opening import freeradius_database
 from easyisp_edge.adapters.radius.coa_client import CoaClient
+from easyisp_edge.adapters.routeros.legacy_users import LegacyUsers
 from easyisp_edge.daemon.doors import Doors
 from easyisp_edge.daemon.gateways import Gateways
 from easyisp_edge.daemon.parts import build_parts
@@ -148,12 +149,13 @@ class Daemon:
         if router.api is None:
             self._remember_sessions(router)
             return
-        link = router_link(router, router.api, self._surroundings.dial)
+        link = router_link(router, router.api, self._surroundings.dial, self.parts.watches[router.id])
         stack.push_async_callback(link.close)
+        turns = self.parts.importing.open(router.id, LegacyUsers(link))
         self._repeat(
             f"router {router.id}",
             router.round_seconds,
-            reconciler(router, link, self.parts).round,
+            turns.rounds(reconciler(router, link, self.parts).round),
             wake=self.parts.bells.routers[router.id],
             rest_seconds=ROUTER_REST_SECONDS,
             backoff_most_seconds=ROUTER_BACKOFF_MOST_SECONDS,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import easyisp_edge
+from easyisp_edge.adapters.routeros.legacy_users import read_export
+from easyisp_edge.adapters.routeros.watch import RouterWatch
 from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
+from easyisp_edge.portal_files import portal_folder
 from easyisp_edge.services.access import AccessService
 from easyisp_edge.services.accounting import AccountingService, ReportingRouter
 from easyisp_edge.services.claims import ClaimGateway, ClaimService
 from easyisp_edge.services.claims_desk import ClaimsDesk
 from easyisp_edge.services.grants_desk import GrantsDesk
 from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.importing import ImportService
 from easyisp_edge.services.judgement import Substitute
 from easyisp_edge.services.lockout import Lockout
 from easyisp_edge.services.logins import LoginService
@@ -33,6 +35,7 @@ from easyisp_edge.services.sweep import SweepService
 from easyisp_edge.services.wallets import WalletService
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
+from easyisp_edge.web.control_import import ControlImport
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
@@ -89,6 +92,7 @@ class Parts:
     clock: BoxClock
     store: Store
     bells: Bells
+    watches: dict[str, RouterWatch]
     site: Site
     shelf: Shelf
     presence: Presence
@@ -99,6 +103,7 @@ class Parts:
     sweep: SweepService
     claims: ClaimService
     purchases: PurchaseService
+    importing: ImportService
     portal: Portal
     control: Control
 
@@ -165,6 +170,7 @@ def build_parts(
         query_due=bells.ring_queries,
         limits=site.push_limits,
     )
+    importing = ImportService(access, site, identifiers, read_export)
     portal = Portal(
         site=site,
         store=store,
@@ -184,6 +190,7 @@ def build_parts(
         clock=clock,
         store=store,
         bells=bells,
+        watches={router.id: RouterWatch(router.id, clock) for router in config.routers if router.api is not None},
         site=site,
         shelf=shelf,
         presence=presence,
@@ -208,13 +215,14 @@ def build_parts(
         sweep=sweep,
         claims=claims,
         purchases=purchases,
+        importing=importing,
         portal=portal,
         control=Control(
             desk=StaffDesk(settlement, shelf, site),
             claims_desk=ClaimsDesk(settlement, site),
             posters=PosterService(site, shelf, store, clock),
             registration=RegistrationService(site, sweep),
-            themes=(ControlGrants(GrantsDesk(access, presence, site)),),
+            themes=(ControlGrants(GrantsDesk(access, presence, site)), ControlImport(importing)),
         ),
     )
 
@@ -236,10 +244,3 @@ def _claim_gateway(site: Site, sweep: SweepService, tenant_id: str) -> ClaimGate
     if gateway is None:
         return None
     return ClaimGateway(gateway.id, listed=gateway.pull is not None, cut_off=sweep.cut_off(gateway.id))
-
-
-def portal_folder() -> Path:
-    """Where the portal's files are: inside the installed package, or beside it in a checkout."""
-    package = Path(easyisp_edge.__file__).parent
-    installed = package / "captive_portal"
-    return installed if installed.is_dir() else package.parent / "captive_portal"

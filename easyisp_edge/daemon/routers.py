@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,11 @@ from easyisp_edge.adapters.radius.coa_packets import CoaRouter, CoaSession
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.adapters.routeros.hotspot import MikrotikHotspot
 from easyisp_edge.adapters.routeros.link import RouterLink
+from easyisp_edge.adapters.routeros.tls import RouterTls
+from easyisp_edge.config.certificates import read_certificate
 from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.routers import USER_MARK
+from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.services.disconnect import DisconnectService
 from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
 from easyisp_edge.services.hotspot_usage import HotspotUsage
@@ -22,21 +24,49 @@ if TYPE_CHECKING:
 
     from easyisp_edge.adapters.radius.coa_client import CoaClient
     from easyisp_edge.adapters.routeros.connection import ApiConnection
+    from easyisp_edge.adapters.routeros.watch import RouterWatch
     from easyisp_edge.config import Config, Router, RouterApi
     from easyisp_edge.daemon.parts import Parts
     from easyisp_edge.domain.sessions import Session
     from easyisp_edge.services.freeradius import LoginDatabase
 
 
-def router_link(router: Router, api: RouterApi, dial: Callable[..., Awaitable[ApiConnection]]) -> RouterLink:
-    """A link to a router's API; it connects at its first command."""
-    tls = ssl.create_default_context(cafile=None if api.ca_file is None else str(api.ca_file)) if api.tls else None
+def router_link(
+    router: Router, api: RouterApi, dial: Callable[..., Awaitable[ApiConnection]], watch: RouterWatch | None = None
+) -> RouterLink:
+    """A link to a router's API; it connects at its first command.
 
-    def connect() -> Awaitable[ApiConnection]:
-        password = api.password.get_secret_value()
-        return dial(router.address, api.port, username=api.username, password=password, tls=tls)
+    Args:
+        router: Where it leads.
+        api: How to log in there.
+        dial: Connects and logs in.
+        watch: Is told how it goes; None where a person is waiting who may try as often as they like.
+    """
 
-    return RouterLink(router.id, connect, deadline_seconds=api.timeout_seconds)
+    async def connect() -> ApiConnection:
+        # Read at each connection: a certificate pinned anew counts from then on.
+        password, tls = api.password.get_secret_value(), router_tls(router.id, api)
+        return await dial(router.address, api.port, username=api.username, password=password, tls=tls)
+
+    return RouterLink(router.id, connect, deadline_seconds=api.timeout_seconds, watch=watch)
+
+
+def router_tls(router_id: str, api: RouterApi) -> RouterTls | None:
+    """How a router proves who it is; None where its API is spoken in the clear.
+
+    Raises:
+        UnavailableError: The file that would tell cannot be read.
+    """
+    file = api.certificate_file or api.ca_file
+    if not api.tls or file is None:
+        return None
+    try:
+        return RouterTls.vouched_by(file) if api.certificate_file is None else RouterTls.pinning(read_certificate(file))
+    except (EdgeError, OSError) as error:
+        raise UnavailableError(
+            "router.certificate_unread",
+            f"Router {router_id} cannot be told from others, for its certificate is not to be had: {file}: {error}",
+        ) from error
 
 
 def reconciler(router: Router, link: RouterLink, parts: Parts) -> Reconciler:

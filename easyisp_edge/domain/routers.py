@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from easyisp_edge.domain.router_versions import RouterVersion
     from easyisp_edge.domain.values import MacAddress, RateLimit
 
 # What is ours on a router begins so: a user's comment, and the name of a profile, which has no comment.
@@ -114,6 +118,7 @@ class ActiveSession:
         uptime_seconds: Since its login.
         octets_in: From the customer since then.
         octets_out: To the customer since then.
+        idle_seconds: Since it was last heard.
     """
 
     item_id: str
@@ -124,30 +129,96 @@ class ActiveSession:
     uptime_seconds: int
     octets_in: int = 0
     octets_out: int = 0
+    idle_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class HotspotHost:
-    """A device the router sees on the hotspot side, logged in or not."""
+    """A device the router sees on the hotspot side, logged in or not.
+
+    Args:
+        mac: The device.
+        address: Its IP address.
+        authorized: Whether it is logged in.
+        bypassed: Whether it needs no login, by somebody else's word.
+        idle_seconds: Since it was last heard; the router keeps it in view for minutes after it went.
+    """
 
     mac: MacAddress
     address: str
     authorized: bool
     bypassed: bool
+    idle_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HotspotCookie:
+    """A login that a router remembers for a device, to let it back on by itself.
+
+    Args:
+        item_id: The row's id there.
+        user: What the device logged in with.
+        mac: The device; None where the router does not say.
+    """
+
+    item_id: str
+    user: str
+    mac: MacAddress | None
+
+
+class DevicesSeen(NamedTuple):
+    """Who is on a router and who is in its sight.
+
+    Args:
+        active: All devices logged in.
+        hosts: All devices seen.
+    """
+
+    active: tuple[ActiveSession, ...]
+    hosts: tuple[HotspotHost, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RouterState:
-    """Everything of interest on one router, read in one round.
+    """What is of interest on one router: all of it, or what there is of some users and devices.
 
     Args:
         profiles: Our user profiles by name.
         users: Our users by name; users without our mark are not in it.
-        active: All devices logged in.
-        hosts: All devices seen.
+        active: Devices logged in, whoever let them on.
+        hosts: Devices seen.
     """
 
     profiles: dict[str, UserProfile]
     users: dict[str, FoundUser]
     active: tuple[ActiveSession, ...]
     hosts: tuple[HotspotHost, ...]
+
+
+class LinkState(enum.Enum):
+    """How the way to a router's API is."""
+
+    UNTRIED = "untried"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class RouterHealth:
+    """How a router is, as far as the way to its API tells.
+
+    Args:
+        state: How the last command ended: with an answer, or without.
+        identity: What the router calls itself; empty until it was asked.
+        version: Of RouterOS; None until it was asked, and where it makes no sense.
+        board: What kind of device it is; empty until it was asked.
+        connected_since: Since when the session stands; None without one.
+        last_error: What went wrong last, in words; None since an answer came.
+    """
+
+    state: LinkState = LinkState.UNTRIED
+    identity: str = ""
+    version: RouterVersion | None = None
+    board: str = ""
+    connected_since: datetime | None = None
+    last_error: str | None = None

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import GrantState, letting_on
 from easyisp_edge.domain.login_database import SessionsCursor, WantedLogin
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.errors import UnavailableError
+from easyisp_edge.services.followed_grants import FollowedGrants
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 # How often all rows are read and compared; in between what was written is taken to stand.
 LOOK_EVERY_SECONDS = 300.0
-# After more events than these, all grants are read anew instead of one by one.
-EVENTS_FOLLOWED_MAX = 2000
 # How far back sessions are read at the start: so long a box may have been away.
 READ_BACK = timedelta(days=35)
 # What is noted at one instant may show a moment later: what was read is read again.
@@ -94,23 +92,19 @@ class _Read:
     """What was read so far.
 
     Args:
-        sequence: The last event the grants reflect.
-        usable: The grants that are not over, by id.
-        used: Those of which more was used since they were read.
+        used: Grants of which more was used since they were read.
         cursor: How far sessions were read.
         progress: What those near the cursor had come to, by number.
         looked_at: When all rows were compared last, by the monotonic clock.
     """
 
-    sequence: int | None = None
-    usable: dict[str, Admission] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     cursor: SessionsCursor | None = None
     progress: dict[int, _Progress] = field(default_factory=dict)
     looked_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FreeradiusService:
     """Keeps one server's database equal to the grants, and accounts for what the server noted.
 
@@ -129,11 +123,15 @@ class FreeradiusService:
     routers: Sequence[ServedRouter]
     store: Store
     clock: Clock
-    account: Callable[[UsageReport], Awaitable[None]]
+    account: Callable[[UsageReport], Awaitable[object]]
     is_noted: Callable[[UsageReport], bool]
     started: Callable[[Admission, datetime], Awaitable[None]]
     written: Callable[[], None]
     _read: _Read = field(default_factory=_Read)
+    _grants: FollowedGrants = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._grants = FollowedGrants(self.store, self._tenants)
 
     async def round(self) -> float | None:
         """Read back what was used, then put right what differs.
@@ -150,7 +148,7 @@ class FreeradiusService:
         now, looked_at = self.clock.monotonic(), self._read.looked_at
         whole = looked_at is None or now - looked_at >= LOOK_EVERY_SECONDS
         self._read.looked_at = None  # after a failure all is looked at
-        await self._read_grants(anew=whole)
+        await self._follow_grants(anew=whole)
         changed = await self.database.keep(self._wanted(), whole=whole)
         self._read.looked_at = now if whole else looked_at
         if changed:
@@ -160,7 +158,7 @@ class FreeradiusService:
     def _wanted(self) -> dict[str, WantedLogin]:
         now = self.clock.now()
         by_tenant: dict[str, list[Admission]] = {tenant_id: [] for tenant_id in self._tenants}
-        for admission in self._read.usable.values():
+        for admission in self._grants.usable.values():
             by_tenant[admission.tenant_id].append(admission)
         # Of each tenant by itself: what a device has with one does not wait for what it has with another.
         on = (admission for of_one in by_tenant.values() for admission in letting_on(of_one, now))
@@ -182,30 +180,13 @@ class FreeradiusService:
             router_ids=() if valid == there else tuple(router.router_id for router in valid),
         )
 
-    async def _read_grants(self, *, anew: bool) -> None:
+    async def _follow_grants(self, *, anew: bool) -> None:
         """Read the grants: all of them now and then, else those that events say have changed, or that were used."""
-        read = self._read
-        sequence, _ = self.store.read.events.head(Stream.MONEY)
-        if anew or read.sequence is None or sequence - read.sequence > EVENTS_FOLLOWED_MAX:
-            tenants = self._tenants
-            usable = await self.store.survey(
-                lambda tables: [grant for tenant_id in tenants for grant in tables.grants.usable(tenant_id)]
-            )
-            read.usable = {admission.grant_id: admission for admission in usable}
-        else:
-            for grant_id in read.used.union(self.store.read.events.keys_since(Stream.MONEY, read.sequence, "grant.")):
-                self._reread(grant_id)
-        read.sequence = sequence
-        read.used.clear()
-
-    def _reread(self, grant_id: str) -> None:
-        admission = self.store.read.grants.admission_by_id(grant_id)
-        if admission is None or admission.tenant_id not in self._tenants:
-            return
-        if admission.state is GrantState.ENDED:
-            self._read.usable.pop(grant_id, None)
-        else:
-            self._read.usable[grant_id] = admission
+        changes = await self._grants.follow(anew=anew)
+        if not changes.whole:
+            for grant_id in self._read.used - changes.grant_ids:
+                self._grants.reread(grant_id)
+        self._read.used.clear()
 
     @property
     def _tenants(self) -> list[str]:
@@ -324,7 +305,7 @@ def wanted_login(
         password=admission.password,
         service=package.service,
         mac=admission.mac if package.devices_max == 1 else None,
-        session_seconds=admission.seconds_left_at(now) if waits else _time_online_left(admission),
+        session_seconds=admission.seconds_left_at(now) if waits else admission.online_seconds_left,
         online_seconds=_online_seconds(admission),
         expires_at=min(ends, default=None),
         data_limit=admission.data_left if admission.state is GrantState.WAITING else package.data_limit,
@@ -346,12 +327,6 @@ def _online_seconds(admission: Admission) -> int | None:
     if admission.state is not GrantState.RUNNING:
         limits.append(admission.seconds_left * admission.package.devices_max + noted)
     return min(limits, default=None)
-
-
-def _time_online_left(admission: Admission) -> int | None:
-    """Of time online what is left by the books, which may know of more than the server does."""
-    online_time = admission.package.online_time
-    return None if online_time is None else max(0, int(online_time.total_seconds()) - admission.seconds_used)
 
 
 def _tells_nothing_new(usage: UsageReport, session: Session) -> bool:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from easyisp_edge.domain.payments import MoneyRecord, PaymentReport, PromptAccepted, StkPush
-    from easyisp_edge.domain.routers import FoundUser, RouterState, UserProfile, WantedUser
+    from easyisp_edge.domain.routers import (
+        ActiveSession,
+        DevicesSeen,
+        FoundUser,
+        HotspotCookie,
+        HotspotHost,
+        RouterState,
+        UserProfile,
+        WantedUser,
+    )
     from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
 
 
@@ -103,7 +113,42 @@ class HotspotRouter(Protocol):
     """
 
     async def observe(self) -> RouterState:
-        """Read what stands on the router: our profiles and users, all active sessions and hosts."""
+        """Read what stands on the router: our profiles and users, all active sessions and hosts.
+
+        It is the one question that takes long where there are thousands of users.
+
+        Raises:
+            RefusedError: The router does not let us read; so do all that only read.
+        """
+
+    async def observe_devices(self) -> DevicesSeen:
+        """Read who is on and who is seen: all active sessions and hosts."""
+
+    async def users_named(self, names: Collection[str]) -> dict[str, FoundUser]:
+        """Read our users of those names, by name."""
+
+    async def sessions_by(
+        self, *, users: Collection[str] = (), macs: Collection[MacAddress] = ()
+    ) -> tuple[ActiveSession, ...]:
+        """Read the active sessions of those users and those devices."""
+
+    async def hosts_of(self, macs: Collection[MacAddress]) -> tuple[HotspotHost, ...]:
+        """Read those devices of those it sees."""
+
+    async def cookies(self) -> tuple[HotspotCookie, ...]:
+        """Read all logins it remembers for devices, whoever's they are."""
+
+    async def remove_cookie(self, item_id: str) -> None:
+        """Forget a remembered login; gone already is fine."""
+
+    async def forget_device(self, user: str, mac: MacAddress | None) -> None:
+        """Forget what it remembers of a device's login as that user, or of any device's; nothing is fine."""
+
+    async def our_bindings(self) -> tuple[str, ...]:
+        """Read the ids of the ip-bindings that carry our mark."""
+
+    async def remove_binding(self, item_id: str) -> None:
+        """Take a binding of ours away; gone already is fine."""
 
     async def put_profile(self, profile: UserProfile) -> None:
         """Make or set a user profile of ours."""

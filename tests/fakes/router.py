@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.routers import (
     USER_MARK,
     ActiveSession,
+    DevicesSeen,
     FoundUser,
+    HotspotCookie,
     HotspotHost,
     RouterState,
     UserProfile,
@@ -18,6 +20,8 @@ from easyisp_edge.domain.routers import (
 from easyisp_edge.errors import ConflictError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from easyisp_edge.domain.values import MacAddress
 
 
@@ -33,6 +37,9 @@ class FakeRouter:
         refused: Steps it refuses, such as `put_user ABC`.
         busy: Devices whose login is under way.
         steps: What it was made to do, looks left out.
+        remembered: The logins it remembers for devices, by id.
+        bindings: The comments of its ip-bindings, by id.
+        looks: What it was asked for.
     """
 
     radius: bool = False
@@ -47,6 +54,9 @@ class FakeRouter:
     passwords: dict[str, str] = field(default_factory=dict)
     active: dict[str, ActiveSession] = field(default_factory=dict)
     hosts: dict[MacAddress, HotspotHost] = field(default_factory=dict)
+    remembered: dict[str, HotspotCookie] = field(default_factory=dict)
+    bindings: dict[str, str] = field(default_factory=dict)
+    looks: list[str] = field(default_factory=list)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def wipe(self) -> None:
@@ -55,6 +65,8 @@ class FakeRouter:
         self.users.clear()
         self.passwords.clear()
         self.active.clear()
+        self.remembered.clear()
+        self.bindings.clear()
 
     def see(self, mac: MacAddress, address: str = "10.5.50.11", *, bypassed: bool = False) -> None:
         """A device comes to the hotspot."""
@@ -120,12 +132,55 @@ class FakeRouter:
             )
 
     async def observe(self) -> RouterState:
-        if self.away:
-            raise UnavailableError("router.unreachable", "The router was not reached.")
-        if "observe" in self.refused:
-            raise RefusedError("router.refused", "not enough permissions (9)")
+        self._look("observe")
         ours = {name: user for name, user in self.users.items() if user.comment.startswith(USER_MARK)}
-        return RouterState(dict(self.profiles), ours, tuple(self.active.values()), tuple(self.hosts.values()))
+        return RouterState(dict(self.profiles), ours, tuple(self.active.values()), tuple(self._hosts()))
+
+    async def observe_devices(self) -> DevicesSeen:
+        self._look("observe_devices")
+        return DevicesSeen(tuple(self.active.values()), tuple(self._hosts()))
+
+    async def users_named(self, names: Collection[str]) -> dict[str, FoundUser]:
+        ours = {}
+        for name in names:
+            self._look(f"user {name}")
+            if name in self.users and self.users[name].comment.startswith(USER_MARK):
+                ours[name] = self.users[name]
+        return ours
+
+    async def sessions_by(
+        self, *, users: Collection[str] = (), macs: Collection[MacAddress] = ()
+    ) -> tuple[ActiveSession, ...]:
+        for asked in (*users, *macs):
+            self._look(f"sessions {asked}")
+        return tuple(each for each in self.active.values() if each.user in users or each.mac in macs)
+
+    async def hosts_of(self, macs: Collection[MacAddress]) -> tuple[HotspotHost, ...]:
+        for mac in macs:
+            self._look(f"host {mac}")
+        return tuple(host for host in self._hosts() if host.mac in macs)
+
+    async def cookies(self) -> tuple[HotspotCookie, ...]:
+        self._look("cookies")
+        return tuple(self.remembered.values())
+
+    async def remove_cookie(self, item_id: str) -> None:
+        cookie = self.remembered.get(item_id)
+        self._step(f"remove_cookie {item_id if cookie is None else cookie.user}")
+        self.remembered.pop(item_id, None)
+
+    async def forget_device(self, user: str, mac: MacAddress | None) -> None:
+        for cookie in list(self.remembered.values()):
+            if cookie.user == user and mac in {None, cookie.mac}:
+                await self.remove_cookie(cookie.item_id)
+
+    async def our_bindings(self) -> tuple[str, ...]:
+        self._look("bindings")
+        return tuple(item_id for item_id, comment in self.bindings.items() if comment.startswith(USER_MARK))
+
+    async def remove_binding(self, item_id: str) -> None:
+        self._step(f"remove_binding {item_id}")
+        self.bindings.pop(item_id, None)
 
     async def put_profile(self, profile: UserProfile) -> None:
         self._step(f"put_profile {profile.name}")
@@ -152,6 +207,7 @@ class FakeRouter:
     async def remove_user(self, found: FoundUser) -> None:
         self._step(f"remove_user {found.name}")
         self.users.pop(found.name, None)
+        await self.forget_device(found.name, None)
 
     async def login(self, *, username: str, password: str, mac: MacAddress, address: str) -> None:
         self._step(f"login {username}")
@@ -167,6 +223,17 @@ class FakeRouter:
         session = self.active.pop(item_id, None)
         if session is not None:
             self._add_up(session)
+
+    def _hosts(self) -> list[HotspotHost]:
+        on = {session.mac for session in self.active.values()}
+        return [replace(host, authorized=mac in on) for mac, host in self.hosts.items()]
+
+    def _look(self, look: str) -> None:
+        if self.away:
+            raise UnavailableError("router.unreachable", "The router was not reached.")
+        self.looks.append(look)
+        if look in self.refused:
+            raise RefusedError("router.refused", "not enough permissions (9)")
 
     def _step(self, step: str) -> None:
         if self.away or (self.away_after is not None and len(self.steps) >= self.away_after):

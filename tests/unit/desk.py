@@ -73,7 +73,7 @@ for_hotspot = false
 id = "main"
 address = "10.0.0.1"
 mode = "hotspot-user"
-api = { username = "u", password = "p" }
+api = { tls = false, username = "u", password = "p" }
 """,
 }
 TWO_TENANTS = {

@@ -59,6 +59,7 @@ address = "127.0.0.1"
 mode = "hotspot-user"
 login_url = "http://10.5.50.1/login"
 [router.api]
+tls = false
 port = {closed}
 username = "edge"
 password = "s3cret"

@@ -23,6 +23,7 @@ from easyisp_edge.store.checks import opened_for_reading
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Tables
 from easyisp_edge.system import SystemClock, SystemRandomness, SystemTime
+from tests.fakes.ports import free_port
 from tests.unit.shop import check_books
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ mode = "{mode}"
 login_url = "http://127.0.0.1:9/login"
 round_seconds = 1
 [router.api]
+tls = false
 port = {api_port}
 username = "edge"
 password = "s3cret"
@@ -128,13 +130,6 @@ class MovedTime:
 
     async def sleep(self, seconds: float) -> None:
         await self._real.sleep(seconds)
-
-
-def free_ports(kind: int = socket.SOCK_STREAM) -> int:
-    """A port nobody uses just now."""
-    with socket.socket(type=kind) as trial:
-        trial.bind((HOST, 0))
-        return int(trial.getsockname()[1])
 
 
 @dataclass
@@ -259,8 +254,8 @@ class Stage:
 
     def _choose_ports(self) -> None:
         tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
-        self._ports = {name: free_ports(tcp) for name in ("portal_port", "admin_port", "callbacks_port")}
-        self._ports |= {name: free_ports(udp) for name in ("radius_auth_port", "radius_acct_port")}
+        self._ports = {name: free_port(tcp) for name in ("portal_port", "admin_port", "callbacks_port")}
+        self._ports |= {name: free_port(udp) for name in ("radius_auth_port", "radius_acct_port")}
 
     def _router_options(self) -> MikrotikOptions:
         server = RadiusServer(
@@ -284,6 +279,7 @@ class Stage:
             "mode": self.mode,
             "daraja": self.daraja.base_url,
             "api_port": self.router.api_port,
+            "api_ssl_port": self.router.api_ssl_port,
             "coa_port": self.router.coa_port,
         }
         files = {

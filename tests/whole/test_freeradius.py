@@ -14,11 +14,11 @@ import pytest
 from easyisp_edge.adapters.freeradius.configuration import REFUSALS
 from easyisp_edge.adapters.freeradius.errors import UnwritableError
 from easyisp_edge.adapters.freeradius.rows import checked
-from easyisp_edge.daemon.parts import portal_folder
 from easyisp_edge.domain.database_address import SqliteAddress
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import DataVolume, RateLimit
 from easyisp_edge.errors import UnavailableError
+from easyisp_edge.portal_files import portal_folder
 from easyisp_edge.web.texts import Texts
 from tests.fakes.freeradius_stage import (
     ANNEXE,

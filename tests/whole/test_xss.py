@@ -79,6 +79,7 @@ mode = "hotspot-user"
 login_url = "http://10.5.50.1/login"
 round_seconds = 1
 [router.api]
+tls = false
 port = {api_port}
 username = "edge"
 password = "s3cret"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 from easyisp_edge.errors import InvalidError
 
@@ -29,6 +30,7 @@ _BARE_SECONDS = re.compile(r"\d{1,10}", re.ASCII)
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
 
 
+@lru_cache(maxsize=1024)  # of thousands of users most show one of a few limits
 def parse_duration(text: str) -> timedelta | None:
     """Read `1w2d3h4m5s`, `250ms`, `00:05:32`, `1d02:03:04` or bare seconds; None for `none`.
 

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from easyisp_edge.adapters.routeros import rows
 from easyisp_edge.adapters.routeros.durations import duration_text
-from easyisp_edge.domain.routers import PROFILE_MARK, RouterState
+from easyisp_edge.domain.routers import PROFILE_MARK, DevicesSeen, RouterState
 from easyisp_edge.errors import ConflictError, InvalidError, RefusedError, UnavailableError
+from easyisp_edge.loops import OthersFirst
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
     from easyisp_edge.adapters.routeros.link import RouterLink
-    from easyisp_edge.domain.routers import FoundUser, UserProfile, WantedUser
+    from easyisp_edge.domain.routers import (
+        ActiveSession,
+        FoundUser,
+        HotspotCookie,
+        HotspotHost,
+        UserProfile,
+        WantedUser,
+    )
     from easyisp_edge.domain.values import MacAddress
+
+T = TypeVar("T")
 
 ANY_MAC = "00:00:00:00:00:00"
 _COUNT_MAX = 2**64 - 1
+ROWS_AT_A_STRETCH = 200  # so many are made into values before others are served
 
 _PROFILES = "/ip/hotspot/user/profile"
 _USERS = "/ip/hotspot/user"
 _ACTIVE = "/ip/hotspot/active"
 _HOSTS = "/ip/hotspot/host"
 _COOKIES = "/ip/hotspot/cookie"
+_BINDINGS = "/ip/hotspot/ip-binding"
 
 # What the router says, without the `failure: ` that some menus and versions put in front.
 _GONE = "no such item"
@@ -31,6 +45,16 @@ _NOT_YET = {
     "unknown host ip": "router.device_unseen",
     "already authorizing": "router.device_authorizing",
     "radius server is not responding": "router.radius_silent",
+}
+# What a login is refused for, by what the router says; anything else is `router.refused`.
+_REFUSED = {
+    "no more sessions are allowed": "router.devices_full",
+    "has reached uptime limit": "router.time_up",
+    "has reached traffic limit": "router.data_up",
+    "not allowed to log in from this mac": "router.other_device",
+    "this mac address is not yours": "router.other_device",
+    "session limit reached": "router.licence_full",
+    "invalid username or password": "router.unknown_user",
 }
 
 
@@ -66,19 +90,133 @@ class MikrotikHotspot:
 
         Source: RouterOS, /ip/hotspot menus.
         """
-        profiles = await self._link.read(_PROFILES, rows.PROFILE_FIELDS)
-        users = await self._link.read(_USERS, rows.USER_FIELDS)
-        active = await self._link.read(_ACTIVE, rows.ACTIVE_FIELDS)
-        hosts = await self._link.read(_HOSTS, rows.HOST_FIELDS)
-        try:
-            return RouterState(
-                profiles=self._our_profiles(profiles),
-                users=self._our_users(users),
-                active=tuple(rows.active_of(row) for row in active if row),
-                hosts=tuple(rows.host_of(row) for row in hosts if "mac-address" in row),
-            )
-        except (InvalidError, KeyError) as error:
-            raise UnavailableError("router.unreadable", f"The router's answer cannot be read: {error}.") from error
+        profiles = await self._read(_PROFILES, rows.PROFILE_FIELDS, self._our_profile)
+        # Users before who is on: a session that ends in between is then in neither, and never counted twice.
+        users = await self._read(_USERS, rows.USER_FIELDS, self._our_user)
+        active, hosts = await self.observe_devices()
+        return RouterState(
+            profiles={profile.name: profile for profile in profiles},
+            users={user.name: user for user in users},
+            active=active,
+            hosts=hosts,
+        )
+
+    async def observe_devices(self) -> DevicesSeen:
+        """Read who is on and who is seen: all active sessions and hosts.
+
+        Raises:
+            UnavailableError: No answer in time, or one that cannot be read.
+            RefusedError: The router does not let us read.
+
+        Source: RouterOS, /ip/hotspot/active and /ip/hotspot/host.
+        """
+        active = await self._read(_ACTIVE, rows.ACTIVE_FIELDS, _active)
+        hosts = await self._read(_HOSTS, rows.HOST_FIELDS, _host)
+        return DevicesSeen(tuple(active), tuple(hosts))
+
+    async def users_named(self, names: Collection[str]) -> dict[str, FoundUser]:
+        """Read our users of those names, one question each; by name, those without our mark left out.
+
+        Raises:
+            UnavailableError: No answer in time, or one that cannot be read.
+            RefusedError: The router does not let us read.
+
+        Source: RouterOS, /ip/hotspot/user.
+        """
+        found: dict[str, FoundUser] = {}
+        for name in names:
+            users = await self._read(_USERS, rows.USER_FIELDS, self._our_user, {"name": name})
+            found |= {user.name: user for user in users}
+        return found
+
+    async def sessions_by(
+        self, *, users: Collection[str] = (), macs: Collection[MacAddress] = ()
+    ) -> tuple[ActiveSession, ...]:
+        """Read the active sessions of those users and those devices, one question each.
+
+        Raises:
+            UnavailableError: No answer in time, or one that cannot be read.
+            RefusedError: The router does not let us read.
+
+        Source: RouterOS, /ip/hotspot/active.
+        """
+        asked = [{"user": user} for user in users] + [{"mac-address": str(mac)} for mac in macs]
+        found: dict[str, ActiveSession] = {}
+        for where in asked:
+            sessions = await self._read(_ACTIVE, rows.ACTIVE_FIELDS, _active, where)
+            found |= {session.item_id: session for session in sessions}
+        return tuple(found.values())
+
+    async def hosts_of(self, macs: Collection[MacAddress]) -> tuple[HotspotHost, ...]:
+        """Read those devices of those the hotspot sees, one question each.
+
+        Raises:
+            UnavailableError: No answer in time, or one that cannot be read.
+            RefusedError: The router does not let us read.
+
+        Source: RouterOS, /ip/hotspot/host.
+        """
+        found: list[HotspotHost] = []
+        for mac in macs:
+            found += await self._read(_HOSTS, rows.HOST_FIELDS, _host, {"mac-address": str(mac)})
+        return tuple(found)
+
+    async def cookies(self) -> tuple[HotspotCookie, ...]:
+        """Read all logins that the router remembers for devices, whoever's they are.
+
+        Raises:
+            UnavailableError: No answer in time, or one that cannot be read.
+            RefusedError: The router does not let us read.
+
+        Source: RouterOS, /ip/hotspot/cookie.
+        """
+        return tuple(await self._read(_COOKIES, rows.COOKIE_FIELDS, _cookie))
+
+    async def remove_cookie(self, item_id: str) -> None:
+        """Forget a remembered login; gone already is fine.
+
+        Raises:
+            UnavailableError: No answer in time.
+            RefusedError: The router said no.
+
+        Source: RouterOS, /ip/hotspot/cookie.
+        """
+        await self._remove(_COOKIES, item_id)
+
+    async def forget_device(self, user: str, mac: MacAddress | None) -> None:
+        """Forget what the router remembers of a device's login as that user; nothing to forget is fine.
+
+        Raises:
+            UnavailableError: No answer in time.
+            RefusedError: The router said no.
+
+        Source: RouterOS, /ip/hotspot/cookie.
+        """
+        where = {"user": user} if mac is None else {"user": user, "mac-address": str(mac)}
+        for cookie in await self._read(_COOKIES, rows.COOKIE_FIELDS, _cookie, where):
+            await self._remove(_COOKIES, cookie.item_id)
+
+    async def our_bindings(self) -> tuple[str, ...]:
+        """Read the ids of the bindings that carry our mark; all others are the owner's.
+
+        Raises:
+            UnavailableError: No answer in time, or one that cannot be read.
+            RefusedError: The router does not let us read.
+
+        Source: RouterOS, /ip/hotspot/ip-binding.
+        """
+        return tuple(await self._read(_BINDINGS, rows.BINDING_FIELDS, self._our_binding))
+
+    async def remove_binding(self, item_id: str) -> None:
+        """Take a binding of ours away; gone already is fine.
+
+        Raises:
+            UnavailableError: No answer in time.
+            RefusedError: The router said no.
+
+        Source: RouterOS, /ip/hotspot/ip-binding.
+        """
+        await self._remove(_BINDINGS, item_id)
 
     async def put_profile(self, profile: UserProfile) -> None:
         """Make or set a user profile of ours; sessions under way keep the speed they began with.
@@ -137,8 +275,8 @@ class MikrotikHotspot:
         """
         self._require_mark(found.comment)
         await self._remove(_USERS, found.item_id)
-        for cookie in await self._link.read(_COOKIES, (".id",), where={"user": found.name}):
-            await self._remove(_COOKIES, cookie[".id"])
+        # After it: what is remembered before could be anew, and a device come straight back.
+        await self.forget_device(found.name, None)
 
     async def login(self, *, username: str, password: str, mac: MacAddress, address: str) -> None:
         """Log a device in as though it had sent the login form; already in is fine.
@@ -148,9 +286,10 @@ class MikrotikHotspot:
             ConflictError: Not at this moment: the device is not seen yet (`router.device_unseen`), a login of it
                 is under way (`router.device_authorizing`), or the router's RADIUS server is silent
                 (`router.radius_silent`).
-            RefusedError: The router said no; the message is the router's.
+            RefusedError: The router said no; the message is the router's, the code says what it means:
+                `router.devices_full` where as many devices as it allows are on by that user, and so on.
 
-        Source: RouterOS, /ip/hotspot/active login.
+        Source: RouterOS, /ip/hotspot/active login; its errors.txt.
         """
         arguments = {"user": username, "password": password, "ip": address, "mac-address": str(mac)}
         given = {name: value for name, value in arguments.items() if value}
@@ -172,13 +311,36 @@ class MikrotikHotspot:
         """
         await self._remove(_ACTIVE, item_id)
 
-    def _our_profiles(self, found: list[dict[str, str]]) -> dict[str, UserProfile]:
-        ours = (rows.profile_of(row) for row in found if row.get("name", "").startswith(PROFILE_MARK))
-        return {profile.name: profile for profile in ours if profile is not None}
+    async def _read(
+        self,
+        menu: str,
+        fields: Sequence[str],
+        parse: Callable[[rows.Row], T | None],
+        where: Mapping[str, str] | None = None,
+    ) -> list[T]:
+        """Read rows into values, those left out that `parse` gives None for; a whole table holds nobody up."""
+        found = await self._link.read(menu, fields, where)
+        values: list[T] = []
+        try:
+            for number, row in enumerate(found, 1):
+                value = parse(row)
+                if value is not None:
+                    values.append(value)
+                if number % ROWS_AT_A_STRETCH == 0:
+                    await OthersFirst()
+        except (InvalidError, KeyError) as error:
+            raise UnavailableError("router.unreadable", f"The router's answer cannot be read: {error}.") from error
+        return values
 
-    def _our_users(self, found: list[dict[str, str]]) -> dict[str, FoundUser]:
-        ours = (rows.user_of(row) for row in found if self._is_ours(row.get("comment", "")))
-        return {user.name: user for user in ours}
+    @staticmethod
+    def _our_profile(row: rows.Row) -> UserProfile | None:
+        return rows.profile_of(row) if row.get("name", "").startswith(PROFILE_MARK) else None
+
+    def _our_user(self, row: rows.Row) -> FoundUser | None:
+        return rows.user_of(row) if self._is_ours(row.get("comment", "")) else None
+
+    def _our_binding(self, row: rows.Row) -> str | None:
+        return row[".id"] if self._is_ours(row.get("comment", "")) else None
 
     def _is_ours(self, comment: str) -> bool:
         return comment.startswith(self._mark)
@@ -249,6 +411,18 @@ class MikrotikHotspot:
                 raise
 
 
+def _active(row: rows.Row) -> ActiveSession | None:
+    return rows.active_of(row) if row else None
+
+
+def _host(row: rows.Row) -> HotspotHost | None:
+    return rows.host_of(row) if "mac-address" in row else None
+
+
+def _cookie(row: rows.Row) -> HotspotCookie | None:
+    return rows.cookie_of(row) if row else None
+
+
 def _profile_arguments(profile: UserProfile) -> dict[str, str]:
     # The router counts from its own side: received from the device first, which is the device's upload.
     rate_limit = str(profile.rate_limit)
@@ -273,4 +447,5 @@ def _login_error(error: RefusedError) -> RefusedError | ConflictError:
     for text, code in _NOT_YET.items():
         if _says(error, text):
             return ConflictError(code, f"The router cannot log the device in yet: {error.message}.")
-    return error
+    code = next((code for text, code in _REFUSED.items() if _says(error, text)), error.code)
+    return RefusedError(code, error.message)

@@ -6,22 +6,25 @@ import re
 from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.routeros.durations import parse_duration, parse_flag
-from easyisp_edge.domain.routers import ActiveSession, FoundUser, HotspotHost, UserProfile
+from easyisp_edge.domain.routers import ActiveSession, FoundUser, HotspotCookie, HotspotHost, UserProfile
 from easyisp_edge.domain.values import MacAddress, RateLimit
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
-    Row = Mapping[str, str]
+    Row: TypeAlias = Mapping[str, str]
 
 PROFILE_FIELDS = (".id", "name", "rate-limit", "shared-users")
 USER_FIELDS = (
     ".id", "name", "profile", "uptime", "limit-uptime", "disabled", "comment", "bytes-in", "bytes-out",
     "limit-bytes-total",
 )  # fmt: skip
-ACTIVE_FIELDS = (".id", "user", "mac-address", "address", "radius", "uptime", "bytes-in", "bytes-out")
-HOST_FIELDS = ("mac-address", "address", "authorized", "bypassed")
+ACTIVE_FIELDS = (".id", "user", "mac-address", "address", "radius", "uptime", "bytes-in", "bytes-out", "idle-time")
+HOST_FIELDS = ("mac-address", "address", "authorized", "bypassed", "idle-time")
+COOKIE_FIELDS = (".id", "user", "mac-address")
+BINDING_FIELDS = (".id", "comment")
 
 _COUNT = re.compile(r"\d{1,20}", re.ASCII)  # 64 bits
 
@@ -51,11 +54,11 @@ def user_of(row: Row) -> FoundUser:
         profile=row.get("profile", "default"),
         uptime_seconds=_seconds(row.get("uptime")),
         limit_uptime_seconds=_seconds(row.get("limit-uptime")),
-        disabled=_flag(row.get("disabled")),
+        disabled=flag_of(row.get("disabled")),
         comment=row.get("comment", ""),
-        octets_in=_count(row.get("bytes-in")),
-        octets_out=_count(row.get("bytes-out")),
-        limit_octets=_count(row.get("limit-bytes-total")),
+        octets_in=count_of(row.get("bytes-in")),
+        octets_out=count_of(row.get("bytes-out")),
+        limit_octets=count_of(row.get("limit-bytes-total")),
     )
 
 
@@ -72,10 +75,11 @@ def active_of(row: Row) -> ActiveSession:
         user=row.get("user", ""),
         mac=MacAddress.parse(mac) if mac else None,
         address=row.get("address", ""),
-        by_radius=_flag(row.get("radius")),
+        by_radius=flag_of(row.get("radius")),
         uptime_seconds=_seconds(row.get("uptime")),
-        octets_in=_count(row.get("bytes-in")),
-        octets_out=_count(row.get("bytes-out")),
+        octets_in=count_of(row.get("bytes-in")),
+        octets_out=count_of(row.get("bytes-out")),
+        idle_seconds=_seconds(row.get("idle-time")),
     )
 
 
@@ -89,9 +93,21 @@ def host_of(row: Row) -> HotspotHost:
     return HotspotHost(
         mac=MacAddress.parse(row["mac-address"]),
         address=row.get("address", ""),
-        authorized=_flag(row.get("authorized")),
-        bypassed=_flag(row.get("bypassed")),
+        authorized=flag_of(row.get("authorized")),
+        bypassed=flag_of(row.get("bypassed")),
+        idle_seconds=_seconds(row.get("idle-time")),
     )
+
+
+def cookie_of(row: Row) -> HotspotCookie:
+    """A remembered login.
+
+    Raises:
+        InvalidError: Its hardware address has no form that RouterOS writes.
+        KeyError: There is no id.
+    """
+    mac = row.get("mac-address")
+    return HotspotCookie(row[".id"], row.get("user", ""), MacAddress.parse(mac) if mac else None)
 
 
 def _seconds(text: str | None) -> int:
@@ -99,7 +115,12 @@ def _seconds(text: str | None) -> int:
     return 0 if span is None else int(span.total_seconds())
 
 
-def _count(text: str | None) -> int:
+def count_of(text: str | None) -> int:
+    """A count of bytes; 0 for what is not set.
+
+    Raises:
+        InvalidError: It is none.
+    """
     if text is None:
         return 0
     if not _COUNT.fullmatch(text):
@@ -107,5 +128,10 @@ def _count(text: str | None) -> int:
     return int(text)
 
 
-def _flag(text: str | None) -> bool:
+def flag_of(text: str | None) -> bool:
+    """A flag; False for what is not set.
+
+    Raises:
+        InvalidError: It is none.
+    """
     return text is not None and parse_flag(text)

@@ -26,9 +26,9 @@ from easyisp_edge.adapters.freeradius.configuration import (
 from easyisp_edge.adapters.radius.peers import RadiusClient
 from easyisp_edge.commands import freeradius
 from easyisp_edge.commands.check import run_check
-from easyisp_edge.daemon.parts import portal_folder
 from easyisp_edge.domain.database_address import PostgresqlAddress, SqliteAddress, parse_database
 from easyisp_edge.errors import InvalidError
+from easyisp_edge.portal_files import portal_folder
 from easyisp_edge.web.texts import Texts
 
 ROUTER = RadiusClient("main", "192.168.88.1", b"0123456789abcdef", "required", 300)
@@ -233,7 +233,7 @@ radius = { secret_file = "secret" }
 id = "other"
 address = "192.168.88.2"
 mode = "hotspot-user"
-api = { username = "u", password_file = "secret" }
+api = { tls = false, username = "u", password_file = "secret" }
 """
 
 
@@ -301,7 +301,7 @@ BOTH = (
     CONFIGURED.replace('"main"', '"lobby"')
     .replace('mode = "hotspot-user"', 'mode = "radius"')
     .replace(
-        'api = { username = "u", password_file = "secret" }',
+        'api = { tls = false, username = "u", password_file = "secret" }',
         'login_url = "http://10.5.60.1/login"\nradius = { secret_file = "secret", server = "freeradius" }',
     )
 )

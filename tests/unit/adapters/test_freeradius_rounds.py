@@ -16,7 +16,7 @@ from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import NAIROBI, DataVolume
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services import freeradius
+from easyisp_edge.services import followed_grants, freeradius
 from easyisp_edge.services.access import AccessService
 from easyisp_edge.services.accounting import AccountingService, ReportingRouter
 from easyisp_edge.services.freeradius import LOOK_EVERY_SECONDS, FreeradiusService, ServedRouter
@@ -224,7 +224,7 @@ async def test_changes_are_followed_by_events(site: Site, monkeypatch: pytest.Mo
     await site.service.round()
     assert set(site.server.users) == {"USER000002"}
     assert len(surveys) == 1
-    monkeypatch.setattr(freeradius, "EVENTS_FOLLOWED_MAX", 0)
+    monkeypatch.setattr(followed_grants, "EVENTS_FOLLOWED_MAX", 0)
     await site.change("changed", "grant-2", lambda grant: dataclasses.replace(grant, seconds_left=1800))
     await site.service.round()
     assert site.server.users["USER000002"].session_seconds == 1800

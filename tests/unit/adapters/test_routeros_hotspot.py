@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
@@ -30,13 +31,14 @@ PROFILES = "/ip/hotspot/user/profile"
 ACTIVE = "/ip/hotspot/active"
 HOSTS = "/ip/hotspot/host"
 COOKIES = "/ip/hotspot/cookie"
+BINDINGS = "/ip/hotspot/ip-binding"
 
 
 class Tables:
     """A router's menus as rows, with just the rules these tests turn on."""
 
     def __init__(self) -> None:
-        self.menus: dict[str, list[Row]] = {menu: [] for menu in (USERS, PROFILES, ACTIVE, HOSTS, COOKIES)}
+        self.menus: dict[str, list[Row]] = {menu: [] for menu in (USERS, PROFILES, ACTIVE, HOSTS, COOKIES, BINDINGS)}
         self.login_trap: str | None = None
         self.before: dict[str, Callable[[], object]] = {}
         self.drop_after: str | None = None
@@ -420,21 +422,25 @@ async def test_a_login_that_may_work_later_is_a_conflict(
 
 
 @pytest.mark.parametrize(
-    "trap",
+    ("trap", "code"),
     [
-        "invalid username or password",
-        "wrong MAC provided",
-        "user 12345 has reached uptime limit",
-        "no more sessions are allowed for user 12345",
-        "Your time is up, asante",
+        ("invalid username or password", "router.unknown_user"),
+        ("wrong MAC provided", "router.refused"),
+        ("user 12345 has reached uptime limit", "router.time_up"),
+        ("user 12345 has reached traffic limit", "router.data_up"),
+        ("failure: no more sessions are allowed for user 12345", "router.devices_full"),
+        ("user 12345 is not allowed to log in from this MAC address", "router.other_device"),
+        ("invalid username (34:12:F9:8A:21:4D): this MAC address is not yours", "router.other_device"),
+        ("session limit reached (200)", "router.licence_full"),
+        ("Your time is up, asante", "router.refused"),
     ],
 )
-async def test_a_login_refused_says_why(trap: str, tables: Tables, hotspot: MikrotikHotspot) -> None:
-    """The router's no comes with the router's words, a RADIUS server's message among them."""
+async def test_a_login_refused_says_why(trap: str, code: str, tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """The router's no comes with the router's words, a RADIUS server's message among them, and what it means."""
     tables.login_trap = trap
     with pytest.raises(RefusedError) as refused:
         await hotspot.login(username="12345", password="yes", mac=MAC, address="10.5.50.10")
-    assert (refused.value.code, refused.value.message) == ("router.refused", trap)
+    assert (refused.value.code, refused.value.message) == (code, trap)
 
 
 async def test_a_device_that_is_in_already_is_fine(tables: Tables, hotspot: MikrotikHotspot) -> None:
@@ -456,3 +462,74 @@ async def test_a_login_whose_answer_was_lost_can_be_repeated(tables: Tables, hot
     tables.login_trap = "no more sessions are allowed for user 12345"
     await hotspot.login(username="12345", password="yes", mac=MAC, address="10.5.50.10")
     assert len((await hotspot.observe()).active) == 1
+
+
+async def test_some_users_are_asked_for_by_name(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """Ours of those names; who is not there, or not ours, is left out."""
+    for name, comment in (("ONE", "edge:v1"), ("TWO", "edge:v1"), ("owner", "by hand")):
+        tables.put(USERS, name=name, comment=comment, uptime="5m")
+    found = await hotspot.users_named(["ONE", "owner", "nobody"])
+    assert {name: user.uptime_seconds for name, user in found.items()} == {"ONE": 300}
+
+
+async def test_some_sessions_are_asked_for_by_user_and_device(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """One that is found both ways is one."""
+    tables.put(ACTIVE, user="ONE", mac_address=str(MAC), idle_time="7s")
+    tables.put(ACTIVE, user="TWO", mac_address=str(OTHER_MAC))
+    found = await hotspot.sessions_by(users=["ONE", "nobody"], macs=[MAC])
+    assert [(session.user, session.idle_seconds) for session in found] == [("ONE", 7)]
+    assert [session.user for session in await hotspot.sessions_by(macs=[OTHER_MAC])] == ["TWO"]
+
+
+async def test_some_hosts_are_asked_for_by_device(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """With how long they were not heard."""
+    tables.put(HOSTS, mac_address=str(MAC), address="10.5.50.10", idle_time="1m2s")
+    tables.put(HOSTS, mac_address=str(OTHER_MAC), address="10.5.50.11")
+    found = await hotspot.hosts_of([MAC])
+    assert [(host.address, host.idle_seconds) for host in found] == [("10.5.50.10", 62)]
+
+
+async def test_a_device_is_forgotten_as_one_user(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """Its other cookies stay, and those of the user's other devices."""
+    for user, mac in (("ONE", MAC), ("ONE", OTHER_MAC), ("owner", MAC)):
+        tables.put(COOKIES, user=user, mac_address=str(mac))
+    await hotspot.forget_device("ONE", MAC)
+    left = [(cookie.user, cookie.mac) for cookie in await hotspot.cookies()]
+    assert left == [("ONE", OTHER_MAC), ("owner", MAC)]
+
+
+async def test_a_cookie_gone_already_is_fine(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """Cookies run out by themselves."""
+    row = tables.put(COOKIES, user="ONE", mac_address=str(MAC))
+    await hotspot.remove_cookie(row[".id"])
+    await hotspot.remove_cookie(row[".id"])
+    assert await hotspot.cookies() == ()
+
+
+async def test_only_bindings_with_our_mark_are_ours(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """Whatever stands in the others, and where nothing does."""
+    tables.put(BINDINGS, comment="television")
+    ours = tables.put(BINDINGS, comment="edge:grant-1")
+    tables.put(BINDINGS, mac_address=str(MAC))
+    assert await hotspot.our_bindings() == (ours[".id"],)
+    await hotspot.remove_binding(ours[".id"])
+    await hotspot.remove_binding(ours[".id"])
+    assert len(tables.menus[BINDINGS]) == 2
+
+
+async def test_thousands_of_users_hold_nobody_up(tables: Tables, hotspot: MikrotikHotspot) -> None:
+    """While they are read others are served, again and again."""
+    for number in range(1000):
+        tables.menus[USERS].append({".id": f"*{number:X}", "name": f"U{number}", "comment": "edge:v1"})
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    serving = asyncio.create_task(others())
+    assert len((await hotspot.observe()).users) == 1000
+    serving.cancel()
+    assert turns > 10

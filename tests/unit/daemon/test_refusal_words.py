@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from easyisp_edge.daemon.parts import portal_folder, refusal_in_words
+from easyisp_edge.daemon.parts import refusal_in_words
+from easyisp_edge.portal_files import portal_folder
 from easyisp_edge.services import logins
 from easyisp_edge.services.logins import Refusal
 from easyisp_edge.web.texts import Texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Spot:
             store=self.books.store,
             clock=self.books.clock,
             presence=self.presence,
-            routers={ROUTER: ReportingRouter(TENANT, timedelta(seconds=30))},
+            routers=dict.fromkeys((ROUTER, "second"), ReportingRouter(TENANT, timedelta(seconds=30))),
             clock_set_at=lambda: self.books.clock.set_at,
             listening_since=self.books.clock.now(),
             used_up=self.access.tell_routers,
@@ -79,6 +80,27 @@ class Spot:
         before = len(self.router.steps)
         await self.reconciler.round()
         return self.router.steps[before:]
+
+    async def glance(self) -> list[str]:
+        """A round in which all is not due to be looked at; gives the steps it took."""
+        memory = self.reconciler._memory
+        due, memory._all_due_at = memory._all_due_at, math.inf
+        before = len(self.router.steps)
+        self.router.looks.clear()
+        try:
+            await self.reconciler.round()
+        finally:
+            memory._all_due_at = due
+        return self.router.steps[before:]
+
+    async def hurry(self) -> list[str]:
+        """A round in which nothing is due; gives the steps it took."""
+        memory = self.reconciler._memory
+        memory._devices_due_at = math.inf
+        try:
+            return await self.glance()
+        finally:
+            memory._devices_due_at = 0.0
 
     async def pass_time(self, seconds: int, user: str = ONE, octets: int = 0) -> None:
         """Time goes by with a user on, who sends so much and is sent twice as much; what is over is ended."""

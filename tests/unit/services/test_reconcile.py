@@ -13,7 +13,9 @@ from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.routers import USER_MARK
 from easyisp_edge.domain.values import RateLimit
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services.reconcile import IMPATIENT_FOR, IMPATIENT_SECONDS, user_profile
+from easyisp_edge.services.reconcile import IMPATIENT_SECONDS
+from easyisp_edge.services.router_steps import IMPATIENT_FOR
+from easyisp_edge.services.wanted_users import user_profile
 from tests.fakes.router import FakeRouter
 from tests.unit.services.spot import ONE, TWO, Spot
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, open_books

@@ -12,7 +12,7 @@ from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
-from easyisp_edge.services.reconcile import OCTETS_SLACK, SURPLUS_PART
+from easyisp_edge.services.wanted_users import OCTETS_SLACK, SURPLUS_PART
 from tests.unit.services.spot import ONE, TWO, Spot
 from tests.unit.shop import HOUR, MAC, TENANT, open_books
 

@@ -320,7 +320,7 @@ async def test_a_router_that_lost_count_does_no_harm(spot: Spot) -> None:
 STEPS = st.one_of(
     st.tuples(st.just("use"), st.integers(1, 400), st.integers(0, 1000)),
     st.tuples(st.sampled_from(["login", "logout"]), st.sampled_from(DEVICES)),
-    st.tuples(st.just("round")),
+    st.tuples(st.sampled_from(["round", "glance"])),
     st.tuples(st.sampled_from(["restart", "doubt"])),
 )
 MISHAPS = st.tuples(st.sampled_from(["reboot", "reset", "wipe", "remove"]))
@@ -367,9 +367,16 @@ class History:
         self.spot.router.end_session(ONE, device)  # type: ignore[arg-type]
 
     async def _round(self) -> None:
+        self._see()
+        await self.spot.round()
+
+    async def _glance(self) -> None:
+        self._see()
+        await self.spot.glance()
+
+    def _see(self) -> None:
         for item_id, session in self.spot.router.active.items():
             self.seen[self.numbers[item_id]] = session.uptime_seconds, session.octets_in + session.octets_out
-        await self.spot.round()
 
     def _restart(self) -> None:
         self.spot.start_box()
@@ -422,7 +429,7 @@ async def live(steps: list[tuple[object, ...]], *, ids_by_device: bool) -> None:
             history = History(spot)
             for step in [*steps, ("logout", MAC), ("logout", OTHER_MAC), ("round",), ("round",)]:
                 await history.go(step)
-                if step == ("round",):
+                if step[0] in {"round", "glance"}:
                     history.check()
             if not history.mishaps:
                 assert spot.used() == history.used
