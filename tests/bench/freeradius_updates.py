@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -30,22 +31,31 @@ class Sessions:
     Args:
         devices: Who is on.
         classes: What each was given for Class.
+        begun: When all of them began, by the monotonic clock: no report says more than has passed.
     """
 
     devices: Sequence[Granted]
     classes: Sequence[bytes]
+    begun: float
 
     @classmethod
     def of(cls, site: Site, devices: Sequence[Granted]) -> Self:
         """Of these devices, whose grants are in the site's books."""
         with opened_for_reading(site.store) as connection:
             grants: dict[str, str] = dict(connection.execute("SELECT username, grant_id FROM grants"))
-        return cls(devices, [_CLASS_MARK + grants[device.username].encode() for device in devices])
+        return cls(devices, [_CLASS_MARK + grants[device.username].encode() for device in devices], time.monotonic())
 
-    def update(self, number: int, count: int) -> Request:
+    def update(self, number: int, octets: int) -> Request:
         """The update of that number: sessions take turns."""
         session = number % len(self.devices)
-        return radius_load.interim_update(number, session, self.devices[session], self.classes[session], count)
+        return radius_load.interim_update(
+            number,
+            session,
+            self.devices[session],
+            self.classes[session],
+            seconds=int(time.monotonic() - self.begun),
+            octets=octets,
+        )
 
 
 class Updates:

@@ -79,7 +79,7 @@ def login(number: int, granted: Granted, draw: Callable[[int], bytes], *, chap: 
     return Request(datagram, authenticator, _ACCESS_ACCEPT)
 
 
-def interim_update(number: int, session: int, granted: Granted, klass: bytes, count: int) -> Request:
+def interim_update(number: int, session: int, granted: Granted, klass: bytes, *, seconds: int, octets: int) -> Request:
     """What a router reports every few minutes of a session that is on.
 
     Args:
@@ -87,17 +87,16 @@ def interim_update(number: int, session: int, granted: Granted, klass: bytes, co
         session: Which session; all of one are of one device.
         granted: Who is on.
         klass: What the accept gave for Class.
-        count: The session's seconds and octets, in either direction; grows, so that no two are alike.
+        seconds: How long the session is on.
+        octets: In either direction; grows, so that no two are alike.
     """
     attributes = b"".join(
         (
             _attribute(_ACCT_STATUS_TYPE, struct.pack("!I", _INTERIM_UPDATE)),
             _of_session(session, granted),
             _attribute(_CLASS, klass),
-            *(
-                _attribute(kind, struct.pack("!I", count))
-                for kind in (_ACCT_SESSION_TIME, _ACCT_INPUT_OCTETS, _ACCT_OUTPUT_OCTETS)
-            ),
+            _attribute(_ACCT_SESSION_TIME, struct.pack("!I", seconds)),
+            *(_attribute(kind, struct.pack("!I", octets)) for kind in (_ACCT_INPUT_OCTETS, _ACCT_OUTPUT_OCTETS)),
             _of_router(),
         )
     )

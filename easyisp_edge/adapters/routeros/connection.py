@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from easyisp_edge.errors import RefusedError
 from easyisp_edge.loops import OthersFirst
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from easyisp_edge.adapters.routeros.tls import RouterTls
 
 # At debug level the library logs every word it sends, passwords among them.
@@ -81,8 +84,14 @@ class ApiConnection:
         if "ret" in reply.done:  # the challenge of older versions; no one is logged in by it
             raise RefusedError("router.too_old", "RouterOS before 6.43 is too old; upgrade the router")
 
-    async def run(self, command: str, *words: str) -> Reply:
+    async def run(self, command: str, *words: str, each: Callable[[dict[str, str]], None] | None = None) -> Reply:
         """Send one command and gather the whole answer.
+
+        Args:
+            command: The command.
+            words: Its arguments and queries, as the API writes them.
+            each: Takes the rows one by one as they arrive, in place of the reply; a long table is then never held
+                whole. It must not raise.
 
         Raises:
             RefusedError: The router said no; the message is the router's.
@@ -95,26 +104,28 @@ class ApiConnection:
         """
         self._transport.octets_left = REPLY_OCTETS_MAX
         await self._protocol.writeSentence(command, *words)
-        reply, traps = await self._gather()
+        reply = Reply()
+        traps = await self._gather(reply, each or reply.rows.append)
         if traps:
             raise RefusedError("router.refused", "; ".join(traps))
         return reply
 
-    async def _gather(self) -> tuple[Reply, list[str]]:
-        reply = Reply()
+    async def _gather(self, reply: Reply, each: Callable[[dict[str, str]], None]) -> list[str]:
         traps: list[str] = []
+        rows = 0
         while True:
             kind, words = await self._protocol.readSentence()
             fields = dict(_field(word) for word in words)
             if kind == "!re":
-                reply.rows.append(fields)
-                if len(reply.rows) % ROWS_AT_A_STRETCH == 0:
+                each(fields)
+                rows += 1
+                if rows % ROWS_AT_A_STRETCH == 0:
                     await OthersFirst()
             elif kind == "!trap":
                 traps.append(fields.get("message", "no reason given"))
             elif kind == "!done":
                 reply.done = fields
-                return reply, traps
+                return traps
             # Anything else says nothing about rows, as `!empty` of 7.18 did to programs written before it.
 
     def abort(self) -> None:
@@ -192,7 +203,7 @@ def _field(word: str) -> tuple[str, str]:
     marker, name, value = word.split("=", 2)
     if marker:
         raise ProtocolError(f"unexpected word {word!r:.40}")
-    return name, value
+    return sys.intern(name), value
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

@@ -9,7 +9,6 @@ from easyisp_edge.adapters.routeros import rows
 from easyisp_edge.adapters.routeros.durations import duration_text
 from easyisp_edge.domain.routers import PROFILE_MARK, DevicesSeen, RouterState
 from easyisp_edge.errors import ConflictError, InvalidError, RefusedError, UnavailableError
-from easyisp_edge.loops import OthersFirst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -319,17 +318,23 @@ class MikrotikHotspot:
         where: Mapping[str, str] | None = None,
     ) -> list[T]:
         """Read rows into values, those left out that `parse` gives None for; a whole table holds nobody up."""
-        found = await self._link.read(menu, fields, where)
         values: list[T] = []
-        try:
-            for number, row in enumerate(found, 1):
-                value = parse(row)
+        trouble: list[Exception] = []
+
+        def take(row: rows.Row) -> None:
+            try:
+                value = None if trouble else parse(row)
+            except (InvalidError, KeyError) as error:
+                trouble.append(error)
+            else:
                 if value is not None:
                     values.append(value)
-                if number % ROWS_AT_A_STRETCH == 0:
-                    await OthersFirst()
-        except (InvalidError, KeyError) as error:
-            raise UnavailableError("router.unreadable", f"The router's answer cannot be read: {error}.") from error
+
+        await self._link.read_each(menu, fields, take, where)
+        if trouble:
+            raise UnavailableError(
+                "router.unreadable", f"The router's answer cannot be read: {trouble[0]}."
+            ) from trouble[0]
         return values
 
     @staticmethod

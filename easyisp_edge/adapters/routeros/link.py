@@ -96,9 +96,25 @@ class RouterLink:
             RefusedError: The router said no; the message is the router's.
             UnavailableError: No whole answer in time.
         """
+        rows: list[dict[str, str]] = []
+        await self.read_each(menu, fields, rows.append, where)
+        return rows
+
+    async def read_each(
+        self,
+        menu: str,
+        fields: Iterable[str],
+        each: Callable[[dict[str, str]], None],
+        where: Mapping[str, str] | None = None,
+    ) -> None:
+        """The same row by row, for tables too long to be held whole; `each` must not raise.
+
+        Raises:
+            RefusedError: The router said no; what was taken by then is not all.
+            UnavailableError: No whole answer in time; the same.
+        """
         queries = (f"?{name}={value}" for name, value in (where or {}).items())
-        reply = await self._run(f"{menu}/print", f"=.proplist={','.join(fields)}", *queries)
-        return reply.rows
+        await self._run(f"{menu}/print", f"=.proplist={','.join(fields)}", *queries, each=each)
 
     async def close(self) -> None:
         """Let the command under way finish, then end the session."""
@@ -108,13 +124,13 @@ class RouterLink:
                 self._watch.left()
                 await connection.close()
 
-    async def _run(self, command: str, *words: str) -> Reply:
+    async def _run(self, command: str, *words: str, each: Callable[[dict[str, str]], None] | None = None) -> Reply:
         self._watch.admit(busy=self._turn.locked())
         async with self._my_turn():
             self._watch.admit(busy=False)  # it may have become hopeless meanwhile
             async with self._dropped_when_in_doubt(command), asyncio.timeout(self._deadline_seconds):
                 connection = await self._connected()
-                return await connection.run(command, *words)
+                return await connection.run(command, *words, each=each)
 
     @contextlib.asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
