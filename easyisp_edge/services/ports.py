@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         UserProfile,
         WantedUser,
     )
-    from easyisp_edge.domain.values import DataVolume, MacAddress, Money, Msisdn, RateLimit
+    from easyisp_edge.domain.values import MacAddress, Money, Msisdn
 
 
 class PaymentGateway(Protocol):
@@ -175,10 +175,10 @@ SessionT_contra = TypeVar("SessionT_contra", contravariant=True)
 
 
 class SessionControl(Protocol[SessionT_contra]):
-    """Sessions that routers run, ended or changed there at our word, without the RouterOS API.
+    """Sessions that routers run, ended there at our word, without the RouterOS API.
 
     What names a session is the adapter's own, since the router and its secret are part of it; the daemon makes it.
-    Both calls may take ten seconds where a router is silent, and longer where many are under way to it.
+    A call may take ten seconds where a router is silent, and longer where many are under way to it.
     """
 
     async def disconnect(self, session: SessionT_contra) -> None:
@@ -188,28 +188,4 @@ class SessionControl(Protocol[SessionT_contra]):
             ConflictError: The router has no such session (`coa.no_session`): what was wanted is so.
             RefusedError: The router said no.
             UnavailableError: The router did not answer; the session may have ended. Go by its API.
-        """
-
-    async def change(
-        self,
-        session: SessionT_contra,
-        *,
-        session_seconds: int | None = None,
-        rate_limit: RateLimit | None = None,
-        data_left: DataVolume | None = None,
-    ) -> None:
-        """Hold a session to something else: to all that is given, or when refused to nothing of it.
-
-        Args:
-            session: Which.
-            session_seconds: Its whole length, counted from its start; at least 1.
-            rate_limit: Its speed.
-            data_left: What it may use in all, counted from its start; routers may refuse this one, and with it
-                whatever is asked for together with it.
-
-        Raises:
-            InvalidError: Nothing is to be changed.
-            ConflictError: The router has no such session (`coa.no_session`).
-            RefusedError: The router said no; the session goes on as it was.
-            UnavailableError: The router did not answer; the session may have been changed. Go by its API.
         """

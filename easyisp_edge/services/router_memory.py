@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from easyisp_edge.services.hotspot_usage import LAG_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,8 +21,6 @@ LOOK_AT_LEAST_EVERY_SECONDS = 300.0
 # waiting by it, however long the last one took.
 DEVICES_PART = 20
 DEVICES_AT_LEAST_EVERY_SECONDS = 5.0
-# How much less than the time between two looks a session may have grown by, and be the same.
-LAG_SECONDS = 10.0
 
 
 @dataclass(slots=True)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from easyisp_edge.errors import ConflictError, RefusedError, UnavailableError
-
-if TYPE_CHECKING:
-    from easyisp_edge.domain.values import DataVolume, RateLimit
 
 
 @dataclass
@@ -35,13 +31,3 @@ class FakeSessionControl:
             raise ConflictError("coa.no_session", "The router has no such session.")
         if session in self.refused:
             raise RefusedError("coa.refused", "The router refused.")
-
-    async def change(
-        self,
-        session: str,
-        *,
-        session_seconds: int | None = None,
-        rate_limit: RateLimit | None = None,
-        data_left: DataVolume | None = None,
-    ) -> None:
-        raise AssertionError(f"nobody changes {session}: {session_seconds} {rate_limit} {data_left}")

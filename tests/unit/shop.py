@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.claims import Claim, ClaimState
-from easyisp_edge.domain.grants import Funding, Grant, GrantState
+from easyisp_edge.domain.grants import Admission, Funding, Grant, GrantState
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
@@ -161,6 +161,24 @@ def a_payment(**changes: Any) -> Payment:
 def a_grant(**changes: Any) -> Grant:
     """The grant the payment bought, but for the changes."""
     return replace(_GRANT, **changes)
+
+
+def admission_of(grant: Grant, package: Package = HOUR) -> Admission:
+    """What a router needs to know of a grant of that package."""
+    return Admission(
+        grant.grant_id,
+        grant.tenant_id,
+        grant.username,
+        grant.password,
+        grant.mac,
+        grant.state,
+        grant.seconds_left,
+        grant.created_at,
+        grant.ends_at,
+        grant.seconds_used,
+        grant.octets_used,
+        package,
+    )
 
 
 def add_purchase(tx: Tables, purchase: Purchase, token: str = TOKEN) -> Purchase:

@@ -271,7 +271,7 @@ def test_a_router_is_at_one_place_and_has_a_secret(place: tuple[str, int, bytes]
 async def test_an_ack_is_the_end_of_it(talk: Talk) -> None:
     """One request, named by all that is known, to the router's place."""
     talk.wire.script = talk.acknowledge
-    await talk.client.disconnect(WANJIKU)
+    await as_service_sees_it(talk.client).disconnect(WANJIKU)
     ((datagram, place),) = talk.wire.sent
     request = understood(datagram)
     assert place == UdpAddress("10.5.50.1", 3799)
@@ -288,9 +288,8 @@ async def test_an_ack_is_the_end_of_it(talk: Talk) -> None:
 async def test_a_change_says_what_is_to_hold(talk: Talk) -> None:
     """And nothing that was not asked for."""
     talk.wire.script = talk.acknowledge
-    control = as_service_sees_it(talk.client)
-    await control.change(WANJIKU, session_seconds=7200, rate_limit=RateLimit.parse("1M/2M"))
-    await control.change(WANJIKU, data_left=DataVolume(5 * 2**30))
+    await talk.client.change(WANJIKU, session_seconds=7200, rate_limit=RateLimit.parse("1M/2M"))
+    await talk.client.change(WANJIKU, data_left=DataVolume(5 * 2**30))
     first, second = (understood(datagram) for datagram, _ in talk.wire.sent)
     assert first.code == second.code == pyrad_packet.CoARequest
     assert (first["Session-Timeout"], first["Mikrotik-Rate-Limit"]) == ([7200], ["1M/2M"])

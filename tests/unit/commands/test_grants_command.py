@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 
-from easyisp_edge.__main__ import main
 from easyisp_edge.commands.staff_words import span
-from easyisp_edge.daemon.control_socket import open_control_socket, peer_name
+from easyisp_edge.daemon.control_socket import peer_name
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
 from tests.unit.desk import FILES
 from tests.unit.grants_stage import GrantsOffice, open_grants_office
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER
+from tests.unit.terminal import Terminal, run, served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,29 +35,15 @@ ONLINE = replace(
 )
 
 
-class Terminal:
-    """Runs commands beside a served office.
+HEADINGS = ("PACKAGE", "STATE", "DEVICE", "TIME LEFT", "DATA USED", "SPEED", "ONLINE", "BOUGHT", "ID")
 
-    Args:
-        folder: Of the configuration.
-        office: What answers.
-        capsys: Where output is caught.
-    """
 
-    def __init__(self, folder: Path, office: GrantsOffice, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.office = office
-        self._capsys = capsys
-        self.errors = ""
+class GrantsTerminal(Terminal[GrantsOffice]):
+    """Runs `grants` beside a served office."""
 
     async def run(self, *arguments: str, expect: int = DONE) -> str:
         """Run `grants` as the command line does; gives what it wrote to standard output."""
-        self._capsys.readouterr()
-        code = await asyncio.to_thread(run, "grants", *arguments, "--config", str(self.folder))
-        written = self._capsys.readouterr()
-        self.errors = written.err
-        assert code == expect, written
-        return written.out
+        return await super().run("grants", *arguments, expect=expect)
 
     async def rows(self, *arguments: str) -> list[list[str]]:
         """The same, as cells of its table without the heading."""
@@ -72,45 +55,22 @@ class Terminal:
         ]
 
 
-HEADINGS = ("PACKAGE", "STATE", "DEVICE", "TIME LEFT", "DATA USED", "SPEED", "ONLINE", "BOUGHT", "ID")
-
-
-def run(*arguments: str) -> int:
-    """The exit code of a command."""
-    try:
-        return main(list(arguments))
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else -1
-
-
-@contextlib.asynccontextmanager
-async def served(app: web.Application, path: Path) -> AsyncIterator[None]:
-    """An application at a Unix socket."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, open_control_socket(path)).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
 @pytest.fixture(name="terminal")
-async def _terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Terminal]:
+async def _terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[GrantsTerminal]:
     edge = FILES["edge.toml"] + '[control]\npath = "box.sock"\n'
     async with open_grants_office(tmp_path, {"edge.toml": edge}) as office:
         folder = tmp_path / "config"
         async with served(office.control().app(peer_name), folder / "box.sock"):
-            yield Terminal(folder, office, capsys)
+            yield GrantsTerminal(folder, office, capsys)
 
 
-async def test_nothing_sold_nothing_listed(terminal: Terminal) -> None:
+async def test_nothing_sold_nothing_listed(terminal: GrantsTerminal) -> None:
     """It is said so, and how to see what is over."""
     assert await terminal.run() == "There are none that may be used; --all lists what is over too.\n"
     assert await terminal.run("--all") == "There are none.\n"
 
 
-async def test_what_customers_may_use(terminal: Terminal) -> None:
+async def test_what_customers_may_use(terminal: GrantsTerminal) -> None:
     """A line each: package, state, device, time and data, speed, online or not, when bought, id."""
     await terminal.office.start(await terminal.office.sell(number=1))
     online = await terminal.office.sell(ONLINE, number=2, mac=OTHER_MAC)
@@ -125,7 +85,7 @@ async def test_what_customers_may_use(terminal: Terminal) -> None:
     assert [row[8] for row in rows] == ["grant-3", "grant-2", "grant-1"]
 
 
-async def test_states_in_words(terminal: Terminal) -> None:
+async def test_states_in_words(terminal: GrantsTerminal) -> None:
     """Set aside, over, and shut: until the hour, and the day where that is not within a day."""
     await terminal.office.start(await terminal.office.sell(number=1))
     await terminal.office.sell(number=2)
@@ -145,7 +105,7 @@ async def test_states_in_words(terminal: Terminal) -> None:
     }
 
 
-async def test_a_device_comes_with_its_sessions(terminal: Terminal) -> None:
+async def test_a_device_comes_with_its_sessions(terminal: GrantsTerminal) -> None:
     """After its grants: router, since when, how long, how much."""
     grant = await terminal.office.sell()
     assert "No session of the device is open." in await terminal.run("--device", MAC.text)
@@ -158,7 +118,7 @@ async def test_a_device_comes_with_its_sessions(terminal: Terminal) -> None:
     assert line.split()[3:] == ["600", "3", "MB", "10.5.50.11"]
 
 
-async def test_one_is_looked_for(terminal: Terminal) -> None:
+async def test_one_is_looked_for(terminal: GrantsTerminal) -> None:
     """By number or receipt, as people type them; an unknown receipt is refused."""
     await terminal.office.sell(number=1)
     await terminal.office.sell(number=2)
@@ -169,7 +129,7 @@ async def test_one_is_looked_for(terminal: Terminal) -> None:
     assert "no payment with the receipt UKLAAAAAA1" in terminal.errors
 
 
-async def test_started_moved_ended(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_started_moved_ended(terminal: GrantsTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person reads at each step, and who is written down for it."""
     monkeypatch.setenv("SUDO_USER", "mary")
     await terminal.office.start(await terminal.office.sell(number=1))
@@ -189,7 +149,7 @@ async def test_started_moved_ended(terminal: Terminal, monkeypatch: pytest.Monke
         assert event["by"].endswith("(mary)")
 
 
-async def test_answers_to_machines(terminal: Terminal) -> None:
+async def test_answers_to_machines(terminal: GrantsTerminal) -> None:
     """The daemon's whole answer as JSON; a refusal with its code and exit code 1."""
     await terminal.office.sell()
     found: dict[str, Any] = json.loads(await terminal.run("--json"))

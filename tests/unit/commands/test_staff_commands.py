@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
 import pwd
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from aiohttp import web
 
-from easyisp_edge.__main__ import main
 from easyisp_edge.commands.check import DEFAULT_FOLDER
 from easyisp_edge.commands.control_client import (
     CONFIG_FOLDER,
@@ -32,6 +28,7 @@ from easyisp_edge.errors import UnavailableError
 from tests.fakes.gateway import PNG, RECEIPT
 from tests.unit.desk import FILES, Office, open_office
 from tests.unit.shop import MAC, PAY_CODE, TENANT, a_claim, a_prompted_purchase
+from tests.unit.terminal import Terminal, run, served
 
 if TYPE_CHECKING:
     import socket
@@ -42,58 +39,8 @@ OTHER_RECEIPT = "UKL9ZX8Y7W"
 DONE, REFUSED, NOT_REACHED, USAGE = 0, 1, 2, 64
 
 
-class Terminal:
-    """Runs commands beside a served office.
-
-    Args:
-        folder: Of the configuration.
-        office: What answers.
-        capsys: Where output is caught.
-    """
-
-    def __init__(self, folder: Path, office: Office, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.office = office
-        self._capsys = capsys
-        self.errors = ""
-
-    async def run(self, *arguments: str, expect: int = DONE) -> str:
-        """Run a command as the command line does; gives what it wrote to standard output."""
-        self._capsys.readouterr()
-        code = await asyncio.to_thread(run, *arguments, "--config", str(self.folder))
-        written = self._capsys.readouterr()
-        self.errors = written.err
-        assert code == expect, written
-        return written.out
-
-    async def json(self, *arguments: str, expect: int = DONE) -> dict[str, Any]:
-        """The same, with its answer as JSON."""
-        found: dict[str, Any] = json.loads(await self.run(*arguments, "--json", expect=expect))
-        return found
-
-
-def run(*arguments: str) -> int:
-    """The exit code of a command."""
-    try:
-        return main(list(arguments))
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else -1
-
-
-@contextlib.asynccontextmanager
-async def served(app: web.Application, path: Path) -> AsyncIterator[None]:
-    """An application at a Unix socket."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, open_control_socket(path)).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
 @pytest.fixture(name="terminal")
-async def _terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Terminal]:
+async def _terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Terminal[Office]]:
     edge = FILES["edge.toml"] + '[control]\npath = "box.sock"\n'
     async with open_office(tmp_path, {"edge.toml": edge}) as office:
         folder = tmp_path / "config"
@@ -104,7 +51,7 @@ async def _terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Async
 # --- payments
 
 
-async def test_payments_are_entered_listed_and_assigned(terminal: Terminal) -> None:
+async def test_payments_are_entered_listed_and_assigned(terminal: Terminal[Office]) -> None:
     """What a person reads at each step of sorting a payment out."""
     assert await terminal.run("payments", "--unmatched") == "There are none.\n"
     entered = await terminal.run("payments", "enter", RECEIPT.lower(), "10", "--phone", "0722000111")
@@ -120,7 +67,7 @@ async def test_payments_are_entered_listed_and_assigned(terminal: Terminal) -> N
     assert await terminal.run("payments", "--unmatched") == "There are none.\n"
 
 
-async def test_a_pay_code_says_what_it_is_for(terminal: Terminal) -> None:
+async def test_a_pay_code_says_what_it_is_for(terminal: Terminal[Office]) -> None:
     """With the code of a purchase, its device is let on."""
     await terminal.office.add_purchase(a_prompted_purchase())
     await terminal.run("payments", "enter", RECEIPT, "10")
@@ -128,7 +75,7 @@ async def test_a_pay_code_says_what_it_is_for(terminal: Terminal) -> None:
     assert f"The device {MAC} is let on." in assigned
 
 
-async def test_entered_with_all_it_takes(terminal: Terminal) -> None:
+async def test_entered_with_all_it_takes(terminal: Terminal[Office]) -> None:
     """A whole message over several lines, account, gateway, tenant: as on the command line, so in the books."""
     text = f"{RECEIPT} Confirmed.\nKsh10.00 sent to EDGE for account rent on 21/11/26 at 9:00 AM."
     more = ("--account", "shop", "--gateway", "hand", "--tenant", TENANT)
@@ -136,7 +83,7 @@ async def test_entered_with_all_it_takes(terminal: Terminal) -> None:
     assert (payment["gateway"], payment["account"], payment["amount"]) == ("hand", "shop", 10)
 
 
-async def test_given_back(terminal: Terminal) -> None:
+async def test_given_back(terminal: Terminal[Office]) -> None:
     """The note stands in the list."""
     await terminal.run("payments", "enter", RECEIPT, "1250.50")
     back = await terminal.run("payments", "refund", RECEIPT, "--note", "by hand")
@@ -144,7 +91,7 @@ async def test_given_back(terminal: Terminal) -> None:
     assert (await terminal.json("payments"))["payments"][0]["description"] == "Given back: by hand"
 
 
-async def test_who_did_it_is_written_down(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_did_it_is_written_down(terminal: Terminal[Office], monkeypatch: pytest.MonkeyPatch) -> None:
     """The Unix user of the command's process, and behind sudo in brackets who called it."""
     monkeypatch.setenv("SUDO_USER", "mary")
     await terminal.run("payments", "enter", RECEIPT, "10")
@@ -157,7 +104,7 @@ async def test_who_did_it_is_written_down(terminal: Terminal, monkeypatch: pytes
 # --- claims
 
 
-async def test_claims_are_listed_and_decided(terminal: Terminal) -> None:
+async def test_claims_are_listed_and_decided(terminal: Terminal[Office]) -> None:
     """Those still open are listed; accepted and refused ones by their state."""
     assert await terminal.run("claims") == "There are none.\n"
     version = terminal.office.shelf.version(TENANT, "1h").version_id
@@ -182,7 +129,7 @@ def test_all_states_can_be_listed() -> None:
 # --- posters and gateways
 
 
-async def test_a_poster_is_written(terminal: Terminal, tmp_path: Path) -> None:
+async def test_a_poster_is_written(terminal: Terminal[Office], tmp_path: Path) -> None:
     """The file is the picture; a place that cannot be written to is refused."""
     file = tmp_path / "poster.png"
     assert str(file) in await terminal.run("poster", "1h", "-o", str(file))
@@ -193,7 +140,7 @@ async def test_a_poster_is_written(terminal: Terminal, tmp_path: Path) -> None:
     assert "not on sale" in terminal.errors
 
 
-async def test_registering_explains_itself_first(terminal: Terminal) -> None:
+async def test_registering_explains_itself_first(terminal: Terminal[Office]) -> None:
     """Without --yes nothing is registered, and the addresses and the one chance are told; with it, it is done."""
     told = await terminal.run("gateway", "register-c2b", "paybill", expect=REFUSED)
     assert "ONCE" in told
@@ -211,7 +158,7 @@ async def test_registering_explains_itself_first(terminal: Terminal) -> None:
 # --- refusals and exit codes
 
 
-async def test_a_refusal_says_why(terminal: Terminal) -> None:
+async def test_a_refusal_says_why(terminal: Terminal[Office]) -> None:
     """Exit code 1, the daemon's words to people, its whole answer to machines."""
     await terminal.run("payments", "enter", RECEIPT, "10")
     await terminal.run("payments", "enter", RECEIPT, "10", expect=REFUSED)
@@ -225,7 +172,7 @@ async def test_a_refusal_says_why(terminal: Terminal) -> None:
     await terminal.run("payments", "enter", "UKL41A2B3O", "10", "--sure")
 
 
-async def test_a_key_is_one_part_of_the_route(terminal: Terminal) -> None:
+async def test_a_key_is_one_part_of_the_route(terminal: Terminal[Office]) -> None:
     """What is typed for an id cannot lead to another route."""
     for key in ("../claims", "a/b", "?", "", "%2e"):
         await terminal.run("payments", "refund", key, "--note", "x", expect=REFUSED)
@@ -253,7 +200,7 @@ def test_wrong_arguments(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert "usage: easyisp-edge" in capsys.readouterr().err
 
 
-async def test_a_busy_daemon_is_a_refusal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_daemon_is_a_refusal(terminal: Terminal[Office], monkeypatch: pytest.MonkeyPatch) -> None:
     """What the daemon could not do this time is said as such."""
 
     async def busy(*_: object, **__: object) -> None:

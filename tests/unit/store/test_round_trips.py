@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from easyisp_edge.domain import ledger
 from easyisp_edge.domain.claims import Claim, ClaimState, Refusal
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.domain.grants import Admission, Funding, Grant, GrantState
+from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.ledger import Account, AccountKind, Entry
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.packages import Package, Service
@@ -47,6 +47,7 @@ from tests.unit.shop import (
     add_customer,
     add_grant,
     add_purchase,
+    admission_of,
     tables_in_memory,
 )
 
@@ -236,23 +237,6 @@ def test_grants_come_back(seconds: int, started_at: datetime, mac: MacAddress | 
         admission = tx.grants.admission(grant.username)
         assert admission is not None
         assert admission == admission_of(standing)
-
-
-def admission_of(grant: Grant) -> Admission:
-    return Admission(
-        grant.grant_id,
-        grant.tenant_id,
-        grant.username,
-        grant.password,
-        grant.mac,
-        grant.state,
-        grant.seconds_left,
-        grant.created_at,
-        grant.ends_at,
-        grant.seconds_used,
-        grant.octets_used,
-        HOUR,
-    )
 
 
 def test_usable_grants_are_in_the_order_of_use() -> None:
