@@ -32,7 +32,7 @@
     var timer = null;
 
     function pause() {
-      if (step === "online" || step === "shut") {
+      if (step === "online" || step === "shut" || step === "off") {
         return IDLE_MS;
       }
       if (Date.now() - startedAt >= EAGER_FOR_MS) {
@@ -193,6 +193,40 @@
     });
     window.addEventListener("pageshow", ready);
   }
+
+  // What was bought in this browser, for a phone that joins with a new address: only its page's path, no cookie.
+  function kept(path) {
+    try {
+      if (path) {
+        localStorage.setItem("bought", path);
+      }
+      return localStorage.getItem("bought") || "";
+    } catch (forbidden) {
+      return "";
+    }
+  }
+
+  each("[data-keep]", function (element) {
+    kept(element.getAttribute("data-keep"));
+  });
+  each("[data-kept]", function (link) {
+    var path = kept("");
+    if (/^\/[pkw]\/[0-9a-f]{32}$/.test(path)) {
+      link.href = path + "?d=" + encodeURIComponent(link.getAttribute("data-kept")) + "&lang=" + document.documentElement.lang;
+      link.hidden = false;
+    }
+  });
+  each("[data-after]", function (note) {
+    setTimeout(function () {
+      note.hidden = false;
+    }, 1000 * Number(note.getAttribute("data-after")));
+  });
+  each("[data-print]", function (button) {
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      window.print();
+    });
+  });
 
   var askNow = function () {};
   each("[data-poll]", function (element) {

@@ -20,7 +20,7 @@ from easyisp_edge.adapters.routeros.setup.words import plan_json, plan_text
 from easyisp_edge.commands import router_certificate
 from easyisp_edge.commands.check import add_options
 from easyisp_edge.config import ConfigError, load_config
-from easyisp_edge.config.router_setup import by_another_user
+from easyisp_edge.config.router_setup import CAPTIVE_PATH, by_another_user
 from easyisp_edge.daemon.routers import router_link
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError, UnavailableError
 from easyisp_edge.system import SystemClock
@@ -204,10 +204,15 @@ def site_of(config: Config, router: Router) -> SetupSite:
         keepalive_timeout=setup.keepalive_timeout,
         addresses_per_mac=setup.addresses_per_mac,
         dns_name=setup.dns_name,
-        captive_api_url=setup.captive_api_url,
+        captive_api_url=setup.captive_api_url or _captive_api(portal_url),
         ntp_servers=setup.ntp_servers,
         management_networks=tuple(map(str, setup.management_networks)),
     )
+
+
+def _captive_api(portal_url: str) -> str | None:
+    """Where the portal answers devices; they ask by HTTPS alone."""
+    return f"{portal_url.rstrip('/')}{CAPTIVE_PATH}" if portal_url.startswith("https://") else None
 
 
 def _radius(config: Config, router: Router) -> SiteRadius | None:

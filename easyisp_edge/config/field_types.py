@@ -353,6 +353,10 @@ def _database(value: object) -> DatabaseAddress:
         raise refuse(error.message.rstrip(".")) from None
 
 
+def _secure_url(value: str) -> str:
+    return web_url(value, schemes=("https",))
+
+
 def _callback_base(value: str, here: Surroundings) -> str:
     return callback_url(value, development=here.development)
 
@@ -386,6 +390,7 @@ Network = Annotated[ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidato
 ListenPort = Annotated[int, Field(ge=0, le=65535)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebUrl = Annotated[str, read_by(web_url)]
+SecureUrl = Annotated[str, read_by(_secure_url)]
 CallbackBase = Annotated[str, read_near(_callback_base)]
 ServiceBase = Annotated[str, read_near(_service_base)]
 CertificateFile = Annotated[Path, _present((".pem", ".crt", ".cer"))]

@@ -27,6 +27,7 @@ from easyisp_edge.config.field_types import (
     Picture,
     Price,
     ProvisionalSpan,
+    SecureUrl,
     SocketPath,
     Speed,
     StorePath,
@@ -182,6 +183,9 @@ class Portal(ConfigModel):
     logo_file: Picture | None = Field(default=None, description="a picture beside this file")
     primary_colour: Colour = Field(default="#0a7d3c", description='a colour such as "#0a7d3c"')
     note: Note | None = Field(default=None, description="a few lines under the packages")
+    venue_info_url: SecureUrl | None = Field(
+        default=None, description='what phones show of the place: "https://example.com/menu"'
+    )
 
 
 class ShortPayment(enum.StrEnum):
@@ -206,6 +210,9 @@ class Tenant(ConfigModel):
     )
     provisional_access: ProvisionalSpan = Field(
         default=None, description='how long a pasted receipt lets on while M-Pesa cannot be asked: "0m" to "60m"'
+    )
+    trial: Identifier | None = Field(
+        default=None, description="the id of a package that is not on sale, free for each device once a day"
     )
 
 

@@ -23,6 +23,7 @@ from easyisp_edge.config.references import (
     check_public_url,
     check_router_addresses,
     check_tenants,
+    check_trials,
     check_unique,
     id_identity,
     ids_of,
@@ -139,6 +140,8 @@ class _Reading:
                 check_tenants(self._document(file), tables, self._tenant_ids, found)
         if self._documents["routers.toml"] is not None:
             check_package_routers(self._document("packages.toml"), self._packages, ids_of(self._routers), found)
+        if self._documents["packages.toml"] is not None:
+            check_trials(self._document("tenants.toml"), self._tenants, self._packages, found)
         check_router_addresses(self._document("routers.toml"), self._routers, found)
         edge = self._documents["edge.toml"]
         if edge is not None and "freeradius" not in edge.data:

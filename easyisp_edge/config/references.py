@@ -81,6 +81,23 @@ def check_package_routers(
                 findings.add(document, place, f'router "{router_id}" belongs to another tenant')
 
 
+def check_trials(document: Document, tenants: Tables, packages: Tables, findings: Findings) -> None:
+    """Note every tenant's trial that is none of its packages, or is on sale, or is not for the hotspot."""
+    for path, tenant in tenants:
+        named, own, place = tenant.get("trial"), tenant.get("id"), (*path, "trial")
+        if not isinstance(named, str):
+            continue
+        of_tenant = {table["id"]: table for _, table in packages if table.get("tenant") == own and "id" in table}
+        package = of_tenant.get(named)
+        if package is None:
+            _add_unknown(findings, document, place, noun="package", name=named, known=tuple(map(str, of_tenant)))
+        elif package.get("active") is not False:
+            message = f'"{named:.64}" is on sale, and what is free must not be: write active = false to it'
+            findings.add(document, place, message)
+        elif package.get("service", "hotspot") != "hotspot":
+            findings.add(document, place, f'"{named:.64}" is not for the hotspot')
+
+
 def check_router_addresses(document: Document, tables: Tables, findings: Findings) -> None:
     """Note RADIUS routers that share an address: the address tells which secret is meant."""
     first: dict[str, Path] = {}

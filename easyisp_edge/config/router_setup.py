@@ -11,6 +11,7 @@ from easyisp_edge.config.field_types import (
     Network,
     RouterAddress,
     RouterWord,
+    SecureUrl,
     WebUrl,
     parse_duration,
     read_by,
@@ -22,15 +23,13 @@ from easyisp_edge.errors import InvalidError
 if TYPE_CHECKING:
     from easyisp_edge.config.routers import RouterApi
 
+# Where the portal answers devices that ask whether they are captive.
+CAPTIVE_PATH = "/captive"
 _NEVER = "none"
 
 
 def _time_out(value: str) -> timedelta | None:
     return None if value.strip() == _NEVER else parse_duration(value)
-
-
-def _secure_url(value: str) -> str:
-    return web_url(value, schemes=("https",))
 
 
 def _host(value: str) -> str:
@@ -45,7 +44,6 @@ def _host(value: str) -> str:
 
 
 _TimeOut = Annotated[timedelta | None, read_by(_time_out)]
-_SecureUrl = Annotated[str, read_by(_secure_url)]
 _Host = Annotated[str, read_by(_host)]
 
 
@@ -69,7 +67,7 @@ class RouterSetup(ConfigModel):
         default=2, description="how many addresses one device may hold"
     )
     dns_name: _Host | None = Field(default=None, description='what the login page is called: "wifi.example.com"')
-    captive_api_url: _SecureUrl | None = Field(
+    captive_api_url: SecureUrl | None = Field(
         default=None, description='what DHCP tells devices: "https://wifi.example.com/api"'
     )
     ntp_servers: Annotated[tuple[_Host, ...], Field(strict=False)] = Field(

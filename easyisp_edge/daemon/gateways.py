@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from easyisp_edge.config import Gateway
+    from easyisp_edge.domain.reach import Reach
     from easyisp_edge.machine import Clock
 
 _BASE_URLS = {
@@ -54,6 +55,11 @@ class Gateways:
         if gateway not in self._gateways:
             self._gateways[gateway] = DarajaClient(self._app(gateway), daraja_account(gateway))
         return self._gateways[gateway]
+
+    def reach(self, gateway: Gateway) -> Reach | None:
+        """How asking a gateway went of late; None where it was not asked yet."""
+        opened = self._gateways.get(gateway)
+        return None if opened is None else opened.app.reach
 
     def _app(self, gateway: Gateway) -> DarajaApp:
         base_url, ca_file = gateway.base_url or _BASE_URLS[gateway.environment], str(gateway.ca_file or "")

@@ -22,20 +22,28 @@ from easyisp_edge.services.importing import ImportService
 from easyisp_edge.services.judgement import Substitute
 from easyisp_edge.services.lockout import Lockout
 from easyisp_edge.services.logins import LoginService
+from easyisp_edge.services.outages import Outages
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.problems import ProblemService
 from easyisp_edge.services.purchase import PurchaseService
+from easyisp_edge.services.recovery import RecoveryService
 from easyisp_edge.services.registration import RegistrationService
 from easyisp_edge.services.settlement import SettlementService
 from easyisp_edge.services.shelf import Shelf
+from easyisp_edge.services.sign_outs import SignOutService
 from easyisp_edge.services.site import Site
 from easyisp_edge.services.staff import StaffDesk
 from easyisp_edge.services.standing import StandingService
 from easyisp_edge.services.sweep import SweepService
+from easyisp_edge.services.trials import TrialService
+from easyisp_edge.services.vouchers import GUESSES, VoucherService
+from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.services.wallets import WalletService
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
+from easyisp_edge.web.control_vouchers import ControlVouchers
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
@@ -104,6 +112,8 @@ class Parts:
     claims: ClaimService
     purchases: PurchaseService
     importing: ImportService
+    vouchers: VoucherService
+    trials: TrialService
     portal: Portal
     control: Control
 
@@ -171,6 +181,15 @@ def build_parts(
         limits=site.push_limits,
     )
     importing = ImportService(access, site, identifiers, read_export)
+    vouchers, trials = VoucherService(settlement, Lockout(clock, GUESSES)), TrialService(settlement, site)
+    logins = LoginService(
+        access,
+        message=lambda language, refusal: refusal_in_words(
+            texts, language or site.config.portal.default_language, refusal, clock.now()
+        ),
+        lockout=Lockout(clock),
+    )
+    watches = {router.id: RouterWatch(router.id, clock) for router in config.routers if router.api is not None}
     portal = Portal(
         site=site,
         store=store,
@@ -183,6 +202,18 @@ def build_parts(
         wallets=WalletService(settlement, shelf),
         access=access,
         standing=StandingService(store, clock, presence),
+        logins=logins,
+        sign_outs=SignOutService(access),
+        outages=Outages(
+            site,
+            clock,
+            reach_of=gateways.reach,
+            health_of=lambda router_id: watches[router_id].health if router_id in watches else None,
+        ),
+        vouchers=vouchers,
+        trials=trials,
+        recovery=RecoveryService(settlement),
+        problems=ProblemService.over(store, clock),
         pages=Pages(folder, texts),
         texts=texts,
     )
@@ -190,18 +221,12 @@ def build_parts(
         clock=clock,
         store=store,
         bells=bells,
-        watches={router.id: RouterWatch(router.id, clock) for router in config.routers if router.api is not None},
+        watches=watches,
         site=site,
         shelf=shelf,
         presence=presence,
         access=access,
-        logins=LoginService(
-            access,
-            message=lambda language, refusal: refusal_in_words(
-                texts, language or site.config.portal.default_language, refusal, clock.now()
-            ),
-            lockout=Lockout(clock),
-        ),
+        logins=logins,
         accounting=AccountingService(
             store=store,
             clock=clock,
@@ -216,13 +241,19 @@ def build_parts(
         claims=claims,
         purchases=purchases,
         importing=importing,
+        vouchers=vouchers,
+        trials=trials,
         portal=portal,
         control=Control(
             desk=StaffDesk(settlement, shelf, site),
             claims_desk=ClaimsDesk(settlement, site),
             posters=PosterService(site, shelf, store, clock),
             registration=RegistrationService(site, sweep),
-            themes=(ControlGrants(GrantsDesk(access, presence, site)), ControlImport(importing)),
+            themes=(
+                ControlGrants(GrantsDesk(access, presence, site)),
+                ControlImport(importing),
+                ControlVouchers(VouchersDesk(store, clock, identifiers, site)),
+            ),
         ),
     )
 

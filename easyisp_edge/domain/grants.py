@@ -1,4 +1,4 @@
-"""A grant: the right to be online that a payment bought."""
+"""A grant: the right to be online that a payment or a voucher bought."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class Funding(enum.StrEnum):
     WALLET = "wallet"
     PROVISIONAL = "provisional"  # no money yet: ended, or taken off what the money buys, once that is known
     IMPORTED = "imported"  # sold before this box came, by whatever kept the router's users then
+    VOUCHER = "voucher"  # paid for outside of this box, on paper
+    TRIAL = "trial"  # given for free
 
 
 class GrantState(enum.StrEnum):
@@ -60,6 +62,7 @@ class Grant:
         ends_at: When the time is up by the clock; known while it runs, kept once it ended.
         seconds_used: Time spent online, over all sessions as reported.
         octets_used: Data used in both directions, over all sessions as reported.
+        off_since: Since when its buyer wants to be off, while its time by the clock runs on; None where that is not so.
     """
 
     grant_id: str
@@ -80,6 +83,7 @@ class Grant:
     ends_at: datetime | None
     seconds_used: int = 0
     octets_used: int = 0
+    off_since: datetime | None = None
 
     def seconds_left_at(self, now: datetime) -> int:
         """Time left by the clock at that instant in whole seconds, rounded up: nobody is cut short by a fraction."""
@@ -92,12 +96,16 @@ class Grant:
 
     def paused(self, now: datetime) -> Grant:
         """The same grant, set aside with the time it has left, rounded up."""
-        return replace(self, state=GrantState.PAUSED, seconds_left=self.seconds_left_at(now), ends_at=None)
+        return replace(
+            self, state=GrantState.PAUSED, seconds_left=self.seconds_left_at(now), ends_at=None, off_since=None
+        )
 
     def ended(self, now: datetime) -> Grant:
         """The same grant, over; one that never began had no time at all."""
         started_at, ends_at = self.started_at or now, self.ends_at or now
-        return replace(self, state=GrantState.ENDED, seconds_left=0, started_at=started_at, ends_at=ends_at)
+        return replace(
+            self, state=GrantState.ENDED, seconds_left=0, started_at=started_at, ends_at=ends_at, off_since=None
+        )
 
 
 class Admission(NamedTuple):
@@ -118,6 +126,7 @@ class Admission(NamedTuple):
     seconds_used: int
     octets_used: int
     package: Package
+    off_since: datetime | None = None
 
     def seconds_left_at(self, now: datetime) -> int:
         """Time left at that instant, by the clock or of time online, whichever is less."""
@@ -168,6 +177,10 @@ class Admission(NamedTuple):
         closes_at = schedule.closes_at(now)
         return 0 if closes_at is None else min(left, math.ceil((closes_at - now).total_seconds()))
 
+    def keeps_off(self, other: Admission) -> bool:
+        """Whether its buyer wants to be off, and did not get that other one since, by which to be on after all."""
+        return self.off_since is not None and other.created_at <= self.off_since
+
     def serves(self, mac: MacAddress | None) -> bool:
         """Whether it lets that device on, as one of those it is for."""
         return mac is None or self.mac is None or self.mac == mac or self.package.devices_max > 1
@@ -176,11 +189,28 @@ class Admission(NamedTuple):
 def letting_on(admissions: Iterable[Admission], now: datetime) -> list[Admission]:
     """Those that may have somebody on at that instant: there is something left, it is their hour, and their turn.
 
-    What was set aside comes back once nothing else of its device runs.
+    What was set aside comes back once nothing else of its device runs. Where a buyer wants to be off, nothing that the
+    device had then lets it on.
     """
-    usable = [each for each in admissions if each.usable_at(now) and each.open_at(now)]
+    usable = _without_off([each for each in admissions if each.usable_at(now) and each.open_at(now)])
     running = {each.mac for each in usable if each.state is GrantState.RUNNING and each.mac is not None}
     return [each for each in usable if each.state is not GrantState.PAUSED or each.mac not in running]
+
+
+def _without_off(usable: list[Admission]) -> list[Admission]:
+    off = [each for each in usable if each.off_since is not None]
+    if not off:  # nearly always
+        return usable
+    of_device: dict[MacAddress, list[Admission]] = {}
+    for each in off:
+        if each.mac is not None:
+            of_device.setdefault(each.mac, []).append(each)
+    return [
+        each
+        for each in usable
+        if each.off_since is None
+        and not (each.mac is not None and any(other.keeps_off(each) for other in of_device.get(each.mac, ())))
+    ]
 
 
 def _seconds_left(ends_at: datetime | None, seconds_left: int, now: datetime) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.errors import ConflictError, NotFoundError
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.grant_life import end, pause, start
+from easyisp_edge.services.grant_life import PAUSES_PER_DAY, end, let_on_again, pause, start, take_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +94,30 @@ class AccessService:
         self.tell_routers(tenant_id)
         return grant
 
+    async def pause(self, tenant_id: str, mac: MacAddress, grant_id: str) -> Grant:
+        """Let a buyer be off to save time online: it stands still, and the device is put off until `resume`.
+
+        The time by the clock within which the package is valid runs on. What else the device has does not begin
+        meanwhile; what is bought from now on does. Asked twice is once.
+
+        Raises:
+            NotFoundError: The device has no such grant.
+            ConflictError: `grant.by_clock`: its time runs whether the device is on or not; `grant.not_running`: it has
+                not begun, or another one runs; or `grant.paused_often`: often enough within a day.
+        """
+        grant = await self.store.write(lambda tx: _pause(tx, tenant_id, mac, grant_id, self.clock.now()))
+        self.tell_routers(tenant_id)
+        return grant
+
+    async def resume(self, tenant_id: str, mac: MacAddress, grant_id: str) -> Grant:
+        """Let the device on again by what its buyer paused; what runs there instead is set aside, as by `switch_to`.
+
+        Raises:
+            NotFoundError: The device has no such grant.
+            ConflictError: It cannot be used now: it is over, or shut at this hour.
+        """
+        return await self.switch_to(tenant_id, mac, grant_id)
+
     async def end_round(self) -> float | None:
         """End what is over and have it put off; gives the seconds until the next end."""
         now = self.clock.now()
@@ -128,7 +152,7 @@ class AccessService:
         if admission is None:
             return True
         usable = admission.usable_at(now) and admission.open_at(now) and admission.state is not GrantState.PAUSED
-        return usable and admission.serves(session.mac)
+        return usable and admission.off_since is None and admission.serves(session.mac)
 
     def _time_online_left(self, now: datetime) -> dict[str, float]:
         """Seconds left of grants by time online that several devices use at once, by what must have been used since.
@@ -168,8 +192,25 @@ def _switch(tx: Tables, tenant_id: str, mac: MacAddress, grant_id: str, now: dat
     if not (admission.usable_at(now) and admission.open_at(now)):
         raise ConflictError("grant.shut", "This package cannot be used now.")
     others = [each for each in usable.values() if each.package.service is admission.package.service]
+    grant = let_on_again(tx, grant)
     rounded_up = sum((_set_aside(tx, each.grant_id, now) for each in others if each is not admission), timedelta())
     return start(tx, grant, now - rounded_up)
+
+
+def _pause(tx: Tables, tenant_id: str, mac: MacAddress, grant_id: str, now: datetime) -> Grant:
+    usable = {each.grant_id: each for each in tx.grants.usable_of_device(tenant_id, mac)}
+    grant, admission = tx.grants.by_id(grant_id), usable.get(grant_id)
+    if grant is None or admission is None:
+        raise NotFoundError("grant.unknown", "This device has no such package.")
+    if admission.package.online_time is None:
+        raise ConflictError("grant.by_clock", "This package counts by the clock: its time runs on while you are off.")
+    if grant.off_since is not None:
+        return grant
+    if grant.state is not GrantState.RUNNING or not admission.usable_at(now):
+        raise ConflictError("grant.not_running", "This package is not running now.")
+    if tx.events.count_since(grant_id, "grant.off", now - timedelta(days=1)) >= PAUSES_PER_DAY:
+        raise ConflictError("grant.paused_often", "This package was paused often enough today.")
+    return take_off(tx, grant, now)
 
 
 def _set_aside(tx: Tables, grant_id: str, now: datetime) -> timedelta:

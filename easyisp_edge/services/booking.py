@@ -237,6 +237,20 @@ class Bookkeeper:
         self._write_grant(grant, {"takenOver": dict(told)})
         return grant
 
+    def give(self, buyer: Buyer, version: PackageVersion, funding: Funding, **told: object) -> Grant:
+        """Give a whole package for which no money moves here: it was paid for on paper, or is free.
+
+        Args:
+            buyer: Who gets it.
+            version: What.
+            funding: Why.
+            told: More of that, for the history.
+        """
+        customer_id = self._customer(buyer, Money(0))
+        grant = self._grant(buyer, version, customer_id, funding, None, NOTHING_YET)
+        self._write_grant(grant, told)
+        return grant
+
     def refund(self, payment: Payment) -> Payment:
         """Note that unmatched money was given back, outside of this box."""
         moves = [_Move(payment.amount, ledger.refunded(payment.tenant_id))]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # How often a grant may follow its buyer to another device within a day.
 MOVES_PER_DAY = 3
+# How often its buyer may have it stand aside within a day: each time the router is told.
+PAUSES_PER_DAY = 12
 
 
 def start(tx: Tables, grant: Grant, at: datetime) -> Grant:
@@ -39,6 +41,26 @@ def pause(tx: Tables, grant: Grant, now: datetime) -> Grant:
     return paused
 
 
+def take_off(tx: Tables, grant: Grant, now: datetime) -> Grant:
+    """Have a running grant let nobody on, as its buyer wants it; its time by the clock runs on."""
+    if grant.state is not GrantState.RUNNING or grant.off_since is not None:
+        return grant
+    off = replace(grant, off_since=now)
+    tx.grants.update(off)
+    _tell(tx, "grant.off", grant, {})
+    return off
+
+
+def let_on_again(tx: Tables, grant: Grant) -> Grant:
+    """Have it let its devices on again; as it is where it does."""
+    if grant.off_since is None:
+        return grant
+    on = replace(grant, off_since=None)
+    tx.grants.update(on)
+    _tell(tx, "grant.on_again", grant, {})
+    return on
+
+
 def end(tx: Tables, grant: Grant, cause: str, now: datetime) -> Grant:
     """End it; once is enough."""
     if grant.state is GrantState.ENDED:
@@ -57,7 +79,7 @@ def follow(tx: Tables, grant: Grant, mac: MacAddress, now: datetime, **because: 
 
 def move(tx: Tables, grant: Grant, mac: MacAddress, **because: str) -> Grant:
     """Move it to another device, however often that was done."""
-    moved = replace(grant, mac=mac)
+    moved = replace(grant, mac=mac, off_since=None)  # whoever moves it wants to be on
     tx.grants.update(moved)
     _tell(tx, "grant.moved", grant, {"mac": mac.text, **because})
     return moved

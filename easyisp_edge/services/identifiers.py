@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.pay_codes import LETTERS, PAY_CODE_LENGTH, check_character
+from easyisp_edge.domain.vouchers import CODE_LENGTH, voucher_code
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +53,13 @@ class Identifiers:
         """A pay code, evenly spread; whether a purchase has it already is the caller's to look up."""
         letters = self._drawn(LETTERS, PAY_CODE_LENGTH - 1)
         return letters + check_character(letters)
+
+    def voucher_code(self) -> str:
+        """A voucher code in its normal form, evenly spread; whether it is taken already is the caller's to look up."""
+        while True:
+            code = voucher_code(self._drawn(LETTERS, CODE_LENGTH - 1))
+            if code is not None:
+                return code
 
     def _drawn(self, alphabet: str, length: int) -> str:
         letters: list[str] = []

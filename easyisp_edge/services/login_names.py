@@ -81,11 +81,18 @@ def _address(username: str) -> MacAddress | None:
 
 
 def _in_turn(tables: Tables, tenant_id: str, mac: MacAddress, now: datetime, router_id: str | None) -> Admission | None:
-    """What a device uses next: what runs first, then by age; what is not for here or now only if nothing else is."""
+    """What a device uses next: what runs first, then by age; what is not for here or now only if nothing else is.
+
+    Where its buyer wants to be off, only what was bought since.
+    """
     of_device = tables.grants.usable_of_device(tenant_id, mac)
     usable = [each for each in of_device if each.package.service is Service.HOTSPOT and each.usable_at(now)]
     here = [each for each in usable if router_id is None or each.package.valid_on(router_id)]
-    return next(iter([each for each in here if each.open_at(now)] or here or usable), None)
+    may_open = [each for each in here if each.open_at(now)]
+    off = [each for each in may_open if each.off_since is not None]
+    if off:
+        may_open = [each for each in may_open if not any(other.keeps_off(each) for other in off)] or off
+    return next(iter(may_open or here or usable), None)
 
 
 def _of_receipt(tables: Tables, tenant_id: str, username: str) -> LoginName | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from easyisp_edge.domain.grants import GrantState
+from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.logins import LoginAccepted, LoginRejected
 from easyisp_edge.errors import UnavailableError
 from easyisp_edge.services.grant_life import follow
@@ -75,6 +75,50 @@ class LoginService:
             return self._change_and_accept(admission, request.mac if moves else None)
         return _accept(admission, now)
 
+    async def prove(self, tenant_id: str, request: LoginRequest, guesser: str) -> Admission | Refusal:
+        """Whose login it is, and whether its device may be let on by it; no time begins by that.
+
+        What is for no device yet becomes this one's, and what a receipt bought follows to it. Whoever wants to be off
+        is not held to that.
+
+        Args:
+            tenant_id: At whose site.
+            request: What is asked, and by which device; of a router nobody knows, an empty id.
+            guesser: Who is not listened to for a while after too many wrong tries.
+        """
+        name = self.holder(tenant_id, request, guesser)
+        if isinstance(name, Refusal):
+            return name
+        admission, kind = name
+        follows = kind is _RECEIPT and not admission.serves(request.mac)
+        asked = admission._replace(off_since=None)
+        refusal = self._refusal(asked, request, self.access.clock.now(), moves=follows)
+        if refusal is not None:
+            return refusal
+        tables = self.access.store.read
+        if request.mac is not None and (follows or _is_for_nobody(tables, admission)):
+            if not await self._moved(admission, request.mac):
+                return Refusal("other_device")
+            return tables.grants.admission_by_id(admission.grant_id) or admission
+        return admission
+
+    def holder(self, tenant_id: str, request: LoginRequest, guesser: str) -> tuple[Admission, NameKind] | Refusal:
+        """Whose login it is, whatever is left of it: a grant's own, or a receipt; a device's address proves nothing.
+
+        Args:
+            tenant_id: At whose site.
+            request: What is asked.
+            guesser: As in `prove`.
+        """
+        if self.lockout.is_out(request.router_id, guesser):
+            return Refusal("locked")
+        tables, now = self.access.store.read, self.access.clock.now()
+        name = login_name(tables, tenant_id, request.username, None, now)
+        if name is None or name.admission is None or not _is_proven(name, request):
+            self.lockout.wrong(request.router_id, guesser)
+            return _UNKNOWN
+        return name.admission, name.kind
+
     def _unproven(self, name: LoginName, request: LoginRequest) -> Refusal | None:
         """Refuse what nothing proves; who tries many receipts is not listened to for a while."""
         if name.kind is not _RECEIPT:
@@ -99,6 +143,8 @@ class LoginService:
             return Refusal("other_place")
         if not moves and not admission.serves(request.mac):
             return Refusal("other_device")
+        if admission.off_since is not None and not moves:
+            return Refusal("paused")
         return self._not_yet(admission, request, now)
 
     def _not_yet(self, admission: Admission, request: LoginRequest, now: datetime) -> Refusal | None:
@@ -127,6 +173,7 @@ class LoginService:
             each.state is _RUNNING and each.usable_at(now) and each.open_at(now)
             for each in usable
             if each.grant_id != admission.grant_id
+            and (each.off_since is None or each.keeps_off(admission))
             and each.package.service is request.service
             and each.package.valid_on(request.router_id)
         )
@@ -151,6 +198,21 @@ class LoginService:
         if moved:
             self.access.tell_routers(admission.tenant_id)
         return moved
+
+
+def _is_proven(name: LoginName, request: LoginRequest) -> bool:
+    password = name.password or ""
+    # A receipt is typed in small letters, too.
+    given = (password, password.lower()) if name.kind is _RECEIPT else (password,)
+    return bool(password) and any(request.credential.matches(each) for each in given)
+
+
+def _is_for_nobody(tables: Tables, admission: Admission) -> bool:
+    """Whether it waits for its first device; what was taken over from a router's own users goes by their names."""
+    if admission.mac is not None or admission.package.devices_max > 1:
+        return False
+    grant = tables.grants.by_id(admission.grant_id)
+    return grant is not None and grant.funding is not Funding.IMPORTED
 
 
 def _accept(admission: Admission, now: datetime) -> LoginAccepted:

@@ -1,19 +1,39 @@
-"""Who is online: what routers were last seen or heard to say."""
+"""Who is online and who is in sight: what routers were last seen or heard to say."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from easyisp_edge.domain.routers import HotspotHost
+    from easyisp_edge.domain.values import MacAddress
+
+# Addresses are lent, and lent again: what was seen longer ago says nothing of who has one now.
+SEEN_FOR_SECONDS = 300.0
 
 
 @dataclass(slots=True)
 class Presence:
-    """User names logged in, per router. Only what was observed; empty after a restart until the first round."""
+    """User names logged in and devices in sight, per router.
+
+    Only what was observed; empty after a restart until the first round.
+    """
 
     _online: dict[str, set[str]] = field(default_factory=dict)
+    _hosts: dict[str, dict[str, HotspotHost]] = field(default_factory=dict)
+    _seen_at: dict[str, float] = field(default_factory=dict)
 
     def observed(self, router_id: str, usernames: set[str]) -> None:
         """A whole look at a router: exactly these are on."""
         self._online[router_id] = usernames
+
+    def saw(self, router_id: str, hosts: Iterable[HotspotHost], at: float) -> None:
+        """A whole look at a router, at that monotonic second: exactly these devices are in its sight."""
+        self._hosts[router_id] = {host.address: host for host in hosts}
+        self._seen_at[router_id] = at
 
     def came(self, router_id: str, username: str) -> None:
         """A router says this one is on."""
@@ -26,3 +46,20 @@ class Presence:
     def is_online(self, username: str) -> bool:
         """Whether any router has this one on."""
         return any(username in usernames for usernames in self._online.values())
+
+    def host_at(self, router_id: str, address: str, now: float) -> HotspotHost | None:
+        """The device that has an address behind a router; None where that is not known, or not any more.
+
+        Args:
+            router_id: Which router.
+            address: As the router writes it.
+            now: Monotonic seconds.
+        """
+        if now - self._seen_at.get(router_id, float("-inf")) > SEEN_FOR_SECONDS:
+            return None
+        return self._hosts[router_id].get(address)
+
+    def address_of(self, router_id: str, mac: MacAddress) -> str | None:
+        """Where a device was last seen behind a router; None where it was not."""
+        hosts = self._hosts.get(router_id, {}).values()
+        return next((host.address for host in hosts if host.mac == mac), None)

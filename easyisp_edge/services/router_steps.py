@@ -87,6 +87,7 @@ class RouterSteps:
         known = [self.sessions.known(session, standing) async for session in self._unhurried(state.active)]
         if concerned is None:
             self.presence.observed(self.router_id, {each.username for each in known})
+            self.presence.saw(self.router_id, state.hosts, self.clock.monotonic())
         ended = [each for each in known if each.ours and not each.stays(wanted)]
         await self._put_off(wanted, state, known, [e for e in ended if concerned is None or e.username in concerned])
         if self.mode is RouterMode.HOTSPOT_USER:

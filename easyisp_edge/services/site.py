@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from easyisp_edge.config import Config, Gateway, Tenant
-    from easyisp_edge.domain.packages import Service
+    from easyisp_edge.domain.packages import Package, Service
     from easyisp_edge.services.ports import PaymentGateway
 
 
@@ -81,6 +81,13 @@ class Site:
         """Whether too little money buys the dearest package it affords, rather than waiting in the wallet."""
         tenant = self._tenant(tenant_id)
         return tenant is not None and tenant.short_payment is ShortPayment.BEST_PACKAGE
+
+    def trial_package(self, tenant_id: str) -> Package | None:
+        """What a device may have for free once a day; None where a tenant gives nothing."""
+        tenant = self._tenant(tenant_id)
+        if tenant is None or tenant.trial is None:
+            return None
+        return self.config.package(tenant_id, tenant.trial)
 
     def _tenant(self, tenant_id: str) -> Tenant | None:
         """A tenant by its id; None where it is not in the files any more."""

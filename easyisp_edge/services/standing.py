@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.claims import ClaimState
-from easyisp_edge.domain.grants import Funding, GrantState
+from easyisp_edge.domain.grants import Funding, GrantState, letting_on
 from easyisp_edge.domain.purchases import PurchaseState
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Step(enum.StrEnum):
     SHUT = "shut"  # it is bought, and may not be used at this hour
     CONNECTING = "connecting"
     ONLINE = "online"
+    OFF = "off"  # its owner wants it to be
 
 
 STEP_OF_STATE = {
@@ -208,15 +209,22 @@ class StandingService:
         self, about: Admission | None, usable: list[Admission], now: datetime, receipt: str | None = None
     ) -> Standing:
         """One after the other: while one of a device's grants has it online, the others wait their turn."""
-        current = min(usable, key=lambda each: opens_at(each, now))  # of those that are open the first
+        # Of those that are open the first; what its buyer paused stands behind what was bought since.
+        current = min(letting_on(usable, now) or usable, key=lambda each: opens_at(each, now))
         after = tuple(each for each in usable if each is not current)
         seconds = sum(each.seconds_left_at(now) for each in usable)
         step, opening = Step.CONNECTING, None
         if not current.open_at(now):
             step, opening = Step.SHUT, opens_at(current, now)
+        elif self._is_off(current, usable):
+            step = Step.OFF
         elif any(self.presence.is_online(each.username) for each in usable):
             step = Step.ONLINE
         return Standing(step, None, about or current, seconds, receipt, current=current, after=after, opens_at=opening)
+
+    @staticmethod
+    def _is_off(current: Admission, usable: list[Admission]) -> bool:
+        return any(each.keeps_off(current) for each in usable)
 
 
 def opens_at(admission: Admission, now: datetime) -> datetime:

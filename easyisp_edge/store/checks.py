@@ -28,7 +28,8 @@ class BrokenRule(NamedTuple):
 
     Args:
         rule: Which, in words.
-        example_keys: Some of the rows to look at: ids of payments, grants, purchases, claims, customers or tenants.
+        example_keys: Some of the rows to look at: ids of payments, grants, purchases, claims, customers,
+            batches of vouchers or tenants.
     """
 
     rule: str
@@ -87,7 +88,7 @@ RULES: Mapping[str, str] = {
         LEFT JOIN (
           SELECT grant_id, sum(amount_cents * ((to_account = 'sold') - (from_account = 'sold'))) AS sold
           FROM entries WHERE grant_id IS NOT NULL GROUP BY grant_id) USING (grant_id)
-        WHERE coalesce(sold, 0) <> CASE WHEN g.funding IN ('provisional', 'imported') THEN 0 ELSE v.price_cents END""",
+        WHERE coalesce(sold, 0) <> CASE WHEN g.funding IN ('payment', 'wallet') THEN v.price_cents ELSE 0 END""",
     "what is sold is sold for a grant": """
         SELECT coalesce(payment_id, entry_id) FROM entries
         WHERE (to_account = 'sold' OR from_account = 'sold') AND grant_id IS NULL""",
@@ -113,7 +114,7 @@ RULES: Mapping[str, str] = {
           FROM payments WHERE disposition <> 'merged'
           UNION ALL SELECT g.tenant_id, -v.price_cents FROM grants g
           JOIN package_versions v ON v.version_id = g.package_version_id
-          WHERE g.funding NOT IN ('provisional', 'imported')
+          WHERE g.funding IN ('payment', 'wallet')
           UNION ALL SELECT c.tenant_id, -cents FROM held JOIN customers c ON c.customer_id = owner
           WHERE account = 'wallet')
         GROUP BY tenant_id HAVING sum(cents) <> 0""",
@@ -137,13 +138,27 @@ RULES: Mapping[str, str] = {
         SELECT u.purchase_id FROM purchases u LEFT JOIN grants g USING (purchase_id)
         WHERE (u.state = 'paid') <> (g.grant_id IS NOT NULL)""",
     "a grant of a purchase stands on money": """
-        SELECT grant_id FROM grants WHERE purchase_id IS NOT NULL AND funding IN ('provisional', 'imported')""",
+        SELECT grant_id FROM grants WHERE purchase_id IS NOT NULL AND funding NOT IN ('payment', 'wallet')""",
     "a grant that was taken over says from which user of which router, and no other grant does": """
         SELECT g.grant_id FROM grants g WHERE (g.funding = 'imported') IS NOT (
           SELECT json_extract(said, '$.data.takenOver.router') IS NOT NULL
             AND json_extract(said, '$.data.takenOver.name') IS g.username
           FROM (SELECT CAST(body AS TEXT) AS said FROM events
             WHERE key = g.grant_id AND type = 'grant.made' LIMIT 1))""",
+    "a voucher that was taken got one grant, of its own package, and a grant of a voucher says of which": """
+        SELECT g.grant_id FROM grants g LEFT JOIN vouchers v USING (grant_id)
+        LEFT JOIN voucher_batches b USING (batch_id) WHERE (g.funding = 'voucher') <> (v.grant_id IS NOT NULL)
+        OR (g.funding = 'voucher' AND ((g.tenant_id, g.package_version_id) IS NOT (v.tenant_id, b.package_version_id)
+          OR v.tenant_id <> b.tenant_id))
+        OR (SELECT json_extract(CAST(body AS TEXT), '$.data.voucher') FROM events
+          WHERE key = g.grant_id AND type = 'grant.made' LIMIT 1) IS NOT (v.batch_id || '-' || v.number)""",
+    "a batch has as many vouchers as were made": """
+        SELECT b.batch_id FROM voucher_batches b LEFT JOIN vouchers v USING (batch_id)
+        GROUP BY b.batch_id HAVING count(v.number) <> b.count OR max(v.number) <> b.count""",
+    "what is given for free is noted as its device's of that day": """
+        SELECT g.grant_id FROM grants g LEFT JOIN trials t USING (grant_id)
+        WHERE (g.funding = 'trial') <> (t.grant_id IS NOT NULL) OR g.tenant_id <> t.tenant_id
+        OR t.day <> date(g.created_at, '+3 hours')""",
     "what is paid is not asked about and shows no failure": """
         SELECT purchase_id FROM purchases
         WHERE state = 'paid' AND (query_at IS NOT NULL OR reason IS NOT NULL OR result_description <> '')""",

@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "grant_id, tenant_id, customer_id, funding, payment_id, purchase_id, package_version_id, service, username,"
-    " password, mac, state, seconds_left, created_at, started_at, ends_at, seconds_used, octets_used"
+    " password, mac, state, seconds_left, created_at, started_at, ends_at, seconds_used, octets_used,"
+    " off_since"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM grants "  # noqa: S608 - a constant
 ADMISSION_COLUMNS = (
     "grant_id", "package_version_id", "username", "password", "mac", "state", "seconds_left",
-    "created_at", "ends_at", "seconds_used", "octets_used",
+    "created_at", "ends_at", "seconds_used", "octets_used", "off_since",
 )  # fmt: skip
 _SELECT_ADMISSION = f"SELECT {', '.join(ADMISSION_COLUMNS)} FROM grants "  # noqa: S608 - a constant
 _SELECT_BOUGHT = (
@@ -66,7 +67,7 @@ class GrantsTable:
     def add(self, grant: Grant) -> None:
         """Write a new grant. A second one for the same payment is an `IntegrityError`."""
         self._sql.execute(
-            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO grants ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             (
                 grant.grant_id,
                 grant.tenant_id,
@@ -86,19 +87,22 @@ class GrantsTable:
                 optional_instant(grant.ends_at),
                 grant.seconds_used,
                 grant.octets_used,
+                optional_instant(grant.off_since),
             ),
         )
 
     def update(self, grant: Grant) -> None:
         """Write what changes with use: the device, state and time. What was used is `use`'s alone."""
         self._sql.execute(
-            "UPDATE grants SET mac = ?, state = ?, seconds_left = ?, started_at = ?, ends_at = ? WHERE grant_id = ?",
+            "UPDATE grants SET mac = ?, state = ?, seconds_left = ?, started_at = ?, ends_at = ?, off_since = ?"
+            " WHERE grant_id = ?",
             (
                 optional_mac(grant.mac),
                 grant.state.value,
                 grant.seconds_left,
                 optional_instant(grant.started_at),
                 optional_instant(grant.ends_at),
+                optional_instant(grant.off_since),
                 grant.grant_id,
             ),
         )
@@ -243,6 +247,7 @@ class GrantsTable:
             row[9],
             row[10],
             package,
+            None if row[11] is None else read_instant(row[11]),
         )
 
     def _one(self, where: str, *parameters: Any) -> Grant | None:
@@ -270,4 +275,5 @@ def _read(row: tuple[Any, ...]) -> Grant:
         ends_at=read_optional_instant(row[15]),
         seconds_used=row[16],
         octets_used=row[17],
+        off_since=read_optional_instant(row[18]),
     )

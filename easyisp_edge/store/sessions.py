@@ -158,6 +158,14 @@ class SessionsTable:
         )
         return [_read(row) for row in rows]
 
+    def open_at(self, router_id: str, address: str) -> Session | None:
+        """The open one of the device that has an address behind a router: of several the latest heard of."""
+        rows = self._sql.execute(
+            _SELECT + "WHERE router_id = ? AND stopped_at IS NULL AND address = ? ORDER BY updated_at DESC LIMIT 1",
+            (router_id, address),
+        )
+        return next((_read(row) for row in rows), None)
+
     def open_of_device(self, mac: MacAddress) -> list[Session]:
         """All that are open of a device."""
         rows = self._sql.execute(_SELECT + "WHERE mac = ? AND stopped_at IS NULL", (mac.text,))

@@ -24,6 +24,7 @@ from easyisp_edge.store.payments import PaymentsTable
 from easyisp_edge.store.posters import PostersTable
 from easyisp_edge.store.purchases import PurchasesTable
 from easyisp_edge.store.sessions import SessionsTable
+from easyisp_edge.store.vouchers import TrialsTable, VouchersTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,6 +57,8 @@ class Tables:
         self.sessions = SessionsTable(connection, self.grants)
         self.devices = Devices(connection)
         self.posters = PostersTable(connection)
+        self.vouchers = VouchersTable(connection)
+        self.trials = TrialsTable(connection)
         self.events = EventsTable(connection, clock)
 
 

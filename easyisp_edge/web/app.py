@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from easyisp_edge.web.box_pages import BoxPages
+from easyisp_edge.web.captive_api import CaptiveApi
 from easyisp_edge.web.claim_api import ClaimApi
 from easyisp_edge.web.claim_pages import ClaimPages
 from easyisp_edge.web.daraja_callbacks import DarajaCallbacks, callback_error
 from easyisp_edge.web.errors import answer_errors
 from easyisp_edge.web.health import Health
+from easyisp_edge.web.moving_pages import MovingPages
 from easyisp_edge.web.portal_api import PortalApi
 from easyisp_edge.web.portal_pages import PortalPages
 from easyisp_edge.web.requests import BODY_OCTETS_MAX
+from easyisp_edge.web.session_api import SessionApi
+from easyisp_edge.web.session_pages import SessionPages
 from easyisp_edge.web.standing_pages import SwitchPages
+from easyisp_edge.web.voucher_pages import VoucherPages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+    from aiohttp.typedefs import Middleware
 
     from easyisp_edge.errors import EdgeError
     from easyisp_edge.services.judgement import Receiver
@@ -40,8 +48,10 @@ _connections.addFilter(_worth_a_line)
 _CONNECTIONS = {"logger": _connections, "auto_decompress": False}
 
 
-def _app(say: Callable[[web.Request, int, EdgeError], web.Response]) -> web.Application:
-    return web.Application(middlewares=[answer_errors(say)], client_max_size=BODY_OCTETS_MAX, handler_args=_CONNECTIONS)
+def _app(say: Callable[[web.Request, int, EdgeError], web.Response], *inside: Middleware) -> web.Application:
+    return web.Application(
+        middlewares=[answer_errors(say), *inside], client_max_size=BODY_OCTETS_MAX, handler_args=_CONNECTIONS
+    )
 
 
 def portal_app(portal: Portal) -> web.Application:
@@ -52,9 +62,13 @@ def portal_app(portal: Portal) -> web.Application:
         speaks_json = request.path.startswith("/api/")
         return api.error(request, status, error) if speaks_json else pages.error(request, status, error)
 
-    app = _app(say)
+    captive = CaptiveApi(portal)
+    app = _app(say, captive.by_host())
+    app.add_routes(captive.routes() + SessionApi(portal).routes())
     callbacks = DarajaCallbacks(portal.settlement, portal.site.receiver)
     claims = ClaimPages(portal).routes() + ClaimApi(portal).routes()
+    beside = BoxPages(portal).routes() + VoucherPages(portal).routes() + SessionPages(portal).routes()
+    app.add_routes(beside + MovingPages(portal).routes())
     app.add_routes(pages.routes() + SwitchPages(portal).routes() + claims + api.routes() + callbacks.bare_routes())
     return app
 

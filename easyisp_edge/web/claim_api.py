@@ -72,7 +72,7 @@ class ClaimApi:
     def _answer(self, claim: Claim) -> web.Response:
         standing = self.portal.standing.of_claim(claim)
         known: dict[str, Any] = {"claimId": claim.claim_id, "step": standing.step}
-        if standing.step in {Step.SHUT, Step.CONNECTING, Step.ONLINE}:
+        if standing.step in {Step.SHUT, Step.CONNECTING, Step.ONLINE, Step.OFF}:
             done = {"success": True, "status": "completed"}
             return answer(done | bought(self.portal, standing, claim.language) | known)
         if standing.step in _LOOKING:

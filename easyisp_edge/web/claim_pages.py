@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
+from easyisp_edge.domain.one_box import Meaning
 from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.claims import ClaimOrder
 from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Pasted
 from easyisp_edge.web.requests import read_form, text_of
 from easyisp_edge.web.standing_pages import StandingPages, View, origin_of
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from easyisp_edge.web.visits import Visit
 
 _PHONE_LENGTH_MAX = 40
+# What the one box leads to a claim by.
+_TAKEN_FOR = {Meaning.RECEIPT.value, Meaning.MESSAGE.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,19 @@ class ClaimPages:
         """Where a claim stands, for whoever holds its id."""
         claim = find_claim(self.portal, request.match_info["claim_id"])
         language = self.portal.language(request, request.query.get("lang") or claim.language)
+        standing, path = self.portal.standing.of_claim(claim), f"/k/{claim.claim_id}"
+        taken_for = request.query.get("box")
         view = View(
             tenant=self.portal.site.config.tenant(claim.tenant_id),
             language=language,
             device=Device(claim.mac, claim.router_id),
             poll_url=f"/api/portal/mpesa/claim?claimId={claim.claim_id}",
             origin=origin_of(request),
-            here=f"/k/{claim.claim_id}",
+            here=path,
+            understood=self.portal.texts.get(language, f"box.is.{taken_for}") if taken_for in _TAKEN_FOR else None,
         )
-        return StandingPages(self.portal).show(self.portal.standing.of_claim(claim), view)
+        moved = offer_to_move(self.portal, request, standing, path, language)
+        return moved or StandingPages(self.portal).show(standing, view)
 
     def _wanted(self, visit: Visit, fields: Mapping[str, str]) -> str | None:
         """The package that is wanted, where it is still sold: who has paid is not sent away for it."""

@@ -23,12 +23,14 @@ class Shop:
         colour: Its own colour, `#rrggbb`.
         support_phone: Whom to call, as it is to be read; None for nobody.
         note: A word of the owner to the customers; None for none.
+        logo: The path of its picture; None for none.
     """
 
     title: str
     colour: str
     support_phone: str | None
     note: str | None
+    logo: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,40 @@ class InUse:
     until: str
     lapses: bool = False
     data_left: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What whoever looks at a page may do with what the device has, since it is theirs for sure.
+
+    Args:
+        holder: The page's own path, which proves it; None where the device is known by where it asks from.
+        turn: What the form to pause names the grant by; None for what cannot be paused.
+        receipt: The path of the receipt to keep; None for none.
+    """
+
+    holder: str | None = None
+    turn: str | None = None
+    receipt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was paid, for the customer to keep; all in words.
+
+    Args:
+        amount: How much.
+        paid_at: When.
+        number: M-Pesa's, where known.
+        phone: The number it was paid from, masked, where known.
+        until: Until when what it bought can be used; None for used up.
+    """
+
+    amount: str
+    paid_at: str
+    number: str | None = None
+    phone: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import gzip
 import hashlib
 import re
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from easyisp_edge.domain.claims import Refusal
 from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
+from easyisp_edge.domain.one_box import Doubt, Meaning
 from easyisp_edge.domain.payments import Reason
 from easyisp_edge.domain.schedules import WEEKDAYS
 from easyisp_edge.errors import InvalidError
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Offer, PaidShort, Shop, Ways
+    from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Offer, Own, PaidShort, Shop, Ways
     from easyisp_edge.web.pay_menu import PayMenu
     from easyisp_edge.web.texts import Texts
 
@@ -38,6 +40,10 @@ _TEXTS_CHOSEN = (
     *(f"menu.{prefix}{kind}" for prefix in ("", "open_") for kind in get_args(MenuKind)),
     *(f"menu.{title}" for title in ("title", "late", "rest")),
     *(f"reasons.{reason}.{part}" for reason in (*Reason, "unknown") for part in ("title", "text")),
+    *(f"box.is.{meaning}" for meaning in Meaning),
+    *(f"box.doubts.{doubt}" for doubt in Doubt),
+    *(f"box.{told}" for told in ("over", "open", "none_phone", "none_pay_code")),
+    *(f"outage.{party}" for party in ("daraja", "uplink", "router", "central")),
     *(f"closed.{why}" for why in get_args(Closure)),
     *(f"days.{day}" for day in WEEKDAYS),
     *("hours.nights", "hours.daily", "moments.weekday", "package.online"),
@@ -46,11 +52,14 @@ _TEXTS_CHOSEN = (
 
 # How long the page says the prompt stays open: what most handsets give it.
 PROMPT_SHOWN_SECONDS = 60
+# When a prompt that has not come by then most likely needs the phone's owner to do something.
+HINT_AFTER_SECONDS = 20
 # Without script the page loads itself anew.
 _REFRESH_WAITING_SECONDS = 4
 _REFRESH_OFFERED_SECONDS = 15  # somebody is reading numbers off it
 _REFRESH_FAILED_SECONDS = 15
 _REFRESH_ONLINE_SECONDS = 60
+_HOLDER = re.compile(r"(/[pkw]/[0-9a-f]{32})(?:\?.*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +85,15 @@ class Pages:
 
     static: dict[str, tuple[bytes, str]]
     """Files the pages ask for below `/static/`: name to body and content type; the name changes with the body."""
+    zipped: dict[str, bytes]
+    """The same bodies, compressed by gzip: a third of the octets."""
 
     def __init__(self, folder: Path, texts: Texts) -> None:
         self._texts = texts
         script = read_portal_file(folder / "static" / "portal.js")
         name = f"portal.{hashlib.sha256(script.encode()).hexdigest()[:8]}.js"
         self.static = {name: (script.encode(), "text/javascript; charset=utf-8")}
+        self.zipped = {name: gzip.compress(body, mtime=0) for name, (body, _) in self.static.items()}
         self._script = f"/static/{name}"
         self._sheet = tightened(read_portal_file(folder / "static" / "portal.css"))
         self._styles: dict[str, _Style] = {}
@@ -122,11 +134,17 @@ class Pages:
         device: str,
         notice: str | None = None,
         credit: str | None = None,
+        trial: str | None = None,
+        outages: Sequence[str] = (),
         here: str | None = None,
     ) -> bytes:
-        """The packages on offer; above them what the customer has in the wallet, and, as it is, `notice`."""
-        at = here or f"/?d={device}"
-        return self._render("choose", language, shop, at, device, offers=offers, notice=notice, credit=credit)
+        """The packages on offer; above them what the customer has in the wallet, and, as they are, the notices.
+
+        Below them how long a free trial is, and the one box for everything, whose form posts `text`, `d` and `lang`
+        to `/find`.
+        """
+        said: dict[str, Any] = {"notice": notice, "credit": credit, "trial": trial, "outages": outages}
+        return self.render("choose", language, shop, here or f"/?d={device}", device, offers=offers, **said)
 
     def phone(
         self,
@@ -139,6 +157,7 @@ class Pages:
         ways: Ways,
         phone: str = "",
         error: str | None = None,
+        outages: Sequence[str] = (),
         here: str | None = None,
     ) -> bytes:
         """The question for the phone number.
@@ -147,7 +166,7 @@ class Pages:
         that for the credit posts the same without a phone to `/credit`. `phone` and `error` are what was typed
         before and what was wrong with it, in the page's language.
         """
-        return self._render(
+        return self.render(
             "phone",
             language,
             shop,
@@ -158,6 +177,7 @@ class Pages:
             ways=ways,
             phone=phone,
             error=error,
+            outages=outages,
         )
 
     def waiting(
@@ -172,16 +192,18 @@ class Pages:
         poll_url: str,
         menu: PayMenu | None = None,
         login_form: LoginForm | None = None,
+        outages: Sequence[str] = (),
         device: str = "",
         here: str | None = None,
     ) -> bytes:
         """What is being waited for: the PIN, news of a lost push, late news, or the router.
 
-        Until the money is in, `menu` is the other way to pay.
+        Until the money is in, `menu` is the other way to pay; after some seconds the page says what to do where no
+        prompt has come.
         """
         said = functools.partial(self._texts.get, language)
         left = max(0, PROMPT_SHOWN_SECONDS - int(seconds_waited)) if phase == "prompted" else 0
-        return self._render(
+        return self.render(
             "waiting",
             language,
             shop,
@@ -197,8 +219,10 @@ class Pages:
             menu_title=said("menu.late" if phase == "expired" else "menu.title"),
             menu_number=self._number_called(language, menu),
             login_form=login_form,
+            outages=outages,
+            hint_after=max(0, HINT_AFTER_SECONDS - int(seconds_waited)),
             refresh_seconds=_REFRESH_WAITING_SECONDS,
-            **self._countdown(language, left),
+            **self.countdown(language, left),
         )
 
     def offered(
@@ -213,7 +237,7 @@ class Pages:
         here: str | None = None,
     ) -> bytes:
         """How to pay from the M-Pesa menu, step by step; None where the gateway is no longer there to be paid."""
-        return self._render(
+        return self.render(
             "offered",
             language,
             shop,
@@ -239,13 +263,16 @@ class Pages:
         device: str,
         poll_url: str,
         after: Sequence[Next] = (),
+        own: Own | None = None,
+        outages: Sequence[str] = (),
         here: str | None = None,
     ) -> bytes:
         """That the device is online, for how long, by which receipt, and what comes after.
 
-        What may begin at once has a form that posts `turn`, `d` and `lang` to `/switch`.
+        What may begin at once has a form that posts `turn`, `d` and `lang` to `/switch`. Whose `own` it is has forms
+        that post `h`, `d` and `lang` to `/off`, and `turn` beside them to `/pause`.
         """
-        return self._render(
+        return self.render(
             "online",
             language,
             shop,
@@ -255,10 +282,12 @@ class Pages:
             step="online",
             in_use=in_use,
             after=after,
+            own=own,
+            outages=outages,
             receipt=receipt,
             poll_url=poll_url,
             refresh_seconds=_REFRESH_ONLINE_SECONDS,
-            **self._countdown(language, in_use.seconds_left),
+            **self.countdown(language, in_use.seconds_left),
         )
 
     def shut(
@@ -275,7 +304,7 @@ class Pages:
         here: str | None = None,
     ) -> bytes:
         """That what was bought may not be used at this hour, and when it may."""
-        return self._render(
+        return self.render(
             "shut",
             language,
             shop,
@@ -287,7 +316,7 @@ class Pages:
             receipt=receipt,
             poll_url=poll_url,
             refresh_seconds=_REFRESH_ONLINE_SECONDS,
-            **self._countdown(language, seconds_to_go),
+            **self.countdown(language, seconds_to_go),
         )
 
     def failed(
@@ -304,7 +333,7 @@ class Pages:
     ) -> bytes:
         """Why the payment did not come about and what to do next; None is for reasons nobody told."""
         key = f"reasons.{reason.value if reason else 'unknown'}"
-        return self._render(
+        return self.render(
             "failed",
             language,
             shop,
@@ -334,14 +363,15 @@ class Pages:
         needs_phone: bool,
         package_id: str | None = None,
         pasted: Pasted | None = None,
+        understood: str | None = None,
         here: str | None = None,
     ) -> bytes:
-        """The question for the receipt of what is paid already.
+        """The question for the receipt of what is paid already; `understood` is what was typed before taken for.
 
         The form posts `text`, `phone`, `package`, `d`, `lang` and `key` to `/paid`; a phone must be told where the
         device is not known.
         """
-        return self._render(
+        return self.render(
             "paid",
             language,
             shop,
@@ -351,6 +381,7 @@ class Pages:
             needs_phone=needs_phone,
             package_id=package_id,
             pasted=pasted or Pasted(),
+            understood=understood,
             text_length_max=PASTED_LENGTH_MAX,
         )
 
@@ -364,12 +395,16 @@ class Pages:
         device: str,
         poll_url: str,
         login_form: LoginForm | None = None,
+        understood: str | None = None,
         here: str | None = None,
     ) -> bytes:
-        """What came of a claim, or that it is still looked for; `offer` is what is wanted for it."""
+        """What came of a claim, or that it is still looked for; `offer` is what is wanted for it.
+
+        `understood` is what the text was taken for that led here.
+        """
         looking = news.step in {"verifying", "provisional"}
         title, text = self._claim_words(language, news)
-        return self._render(
+        return self.render(
             "claim",
             language,
             shop,
@@ -378,18 +413,19 @@ class Pages:
             offer=offer,
             news=news,
             looking=looking,
+            understood=understood,
             step=news.step,
             title=title,
             text=text,
             login_form=login_form,
             poll_url=poll_url if looking else None,
             refresh_seconds=_REFRESH_WAITING_SECONDS if looking else 0,
-            **self._countdown(language, news.seconds_left),
+            **self.countdown(language, news.seconds_left),
         )
 
     def closed(self, *, language: str, shop: Shop, why: Closure, device: str = "", here: str | None = None) -> bytes:
         """That nothing can be bought: M-Pesa is not set up, or there are no packages."""
-        return self._render(
+        return self.render(
             "closed",
             language,
             shop,
@@ -410,7 +446,7 @@ class Pages:
     ) -> bytes:
         """What went wrong, by HTTP status; `message` says it better where something better is known."""
         kind = _error_kind(status)
-        return self._render(
+        return self.render(
             "error",
             language,
             shop,
@@ -420,7 +456,8 @@ class Pages:
             text=message or self._texts.get(language, f"error.{kind}_text"),
         )
 
-    def _render(self, template: str, language: str, shop: Shop, here: str, device: str, **values: Any) -> bytes:
+    def render(self, template: str, language: str, shop: Shop, here: str, device: str, **values: Any) -> bytes:
+        """A page by its template; what every page has is there already."""
         spoken = language if language in self._texts.languages else self._texts.negotiate(None, language)
         start = f"/?d={quote(device, safe='')}&lang={spoken}"
         page = {
@@ -435,6 +472,8 @@ class Pages:
             "more": f"/?more=1&d={quote(device, safe='')}&lang={spoken}",
             "buy": lambda offer: f"{_buy_link(offer, device)}&lang={spoken}",
             "paid": lambda offer: f"{_paid_link(offer and offer.package_id, device)}&lang={spoken}",
+            "problem": f"/problem?d={quote(device, safe='')}&lang={spoken}",
+            "keep": holder[1] if (holder := _HOLDER.fullmatch(here)) else None,
             "poll_url": None,
             "refresh_seconds": 0,
         }
@@ -458,7 +497,8 @@ class Pages:
             if other != language
         ]
 
-    def _countdown(self, language: str, seconds: int) -> dict[str, object]:
+    def countdown(self, language: str, seconds: int) -> dict[str, object]:
+        """What a page needs to tell a span that runs down."""
         return {
             "seconds_left": seconds,
             "time_left": self._texts.duration(language, seconds),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.payments import Disposition, Reason
 from easyisp_edge.domain.values import Money
+from easyisp_edge.services.outages import Outage
 from easyisp_edge.web.page_values import Offer, PaidShort, Shop
 from easyisp_edge.web.pay_menu import pay_menu
 from easyisp_edge.web.visits import visit_of
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
     from easyisp_edge.services.access import AccessService
     from easyisp_edge.services.claims import ClaimService
     from easyisp_edge.services.identifiers import Identifiers
+    from easyisp_edge.services.logins import LoginService
+    from easyisp_edge.services.outages import Outages
+    from easyisp_edge.services.problems import ProblemService
     from easyisp_edge.services.purchase import PurchaseService
+    from easyisp_edge.services.recovery import RecoveryService
     from easyisp_edge.services.settlement import SettlementService
     from easyisp_edge.services.shelf import Shelf
+    from easyisp_edge.services.sign_outs import SignOutService
     from easyisp_edge.services.site import Site
     from easyisp_edge.services.standing import StandingService
+    from easyisp_edge.services.trials import TrialService
+    from easyisp_edge.services.vouchers import VoucherService
     from easyisp_edge.services.wallets import WalletService
     from easyisp_edge.store.store import Store
     from easyisp_edge.web.pages import Pages
@@ -82,6 +90,13 @@ class Portal:
         wallets: Reads and spends customers' credit.
         access: Who may be online.
         standing: Where a customer stands.
+        logins: Knows whose a login is.
+        sign_outs: Signs devices out, and in again.
+        outages: What does not work now.
+        vouchers: Redeems vouchers.
+        trials: Gives free trials.
+        recovery: Finds what was paid and is not online.
+        problems: Takes what customers say is wrong.
         pages: The pages.
         texts: The words.
         ready_made: What need not be made for each request.
@@ -98,6 +113,13 @@ class Portal:
     wallets: WalletService
     access: AccessService
     standing: StandingService
+    logins: LoginService
+    sign_outs: SignOutService
+    outages: Outages
+    vouchers: VoucherService
+    trials: TrialService
+    recovery: RecoveryService
+    problems: ProblemService
     pages: Pages
     texts: Texts
     ready_made: ReadyMade = field(default_factory=ReadyMade)
@@ -132,7 +154,14 @@ class Portal:
             colour=tenant.primary_colour or portal.primary_colour,
             support_phone=portal.support_phone or tenant.phone,
             note=portal.note,
+            logo=None if (tenant.logo or portal.logo_file) is None else f"/logo/{tenant.id}",
         )
+
+    def outages_told(self, tenant: Tenant, router_id: str | None, language: str) -> tuple[str, ...]:
+        """What is away that customers notice, in words; without a way out M-Pesa is away, too, and not told of."""
+        away = self.outages.now(tenant.id, router_id)
+        noticed = away - {Outage.CENTRAL} - ({Outage.DARAJA} if Outage.UPLINK in away else set())
+        return tuple(self.texts.get(language, f"outage.{outage}") for outage in sorted(noticed))
 
     def offer(self, package: Package, language: str) -> Offer:
         """A package in the customer's words."""

@@ -254,13 +254,14 @@ def bought(portal: Portal, standing: Standing, language: str) -> dict[str, Any]:
         "password": admission.password,
         "package": package_as_json(portal, admission.package, language),
         "secondsLeft": standing.seconds_left,
-        "expiresAt": _instant(portal.standing.ends_at(standing)),
-        "opensAt": None if standing.opens_at is None else _instant(standing.opens_at),
+        "expiresAt": instant_as_json(portal.standing.ends_at(standing)),
+        "opensAt": None if standing.opens_at is None else instant_as_json(standing.opens_at),
         "transactionCode": standing.mpesa_receipt_number,
     }
 
 
-def _instant(at: datetime) -> str:
+def instant_as_json(at: datetime) -> str:
+    """An instant as ISO 8601 in UTC, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

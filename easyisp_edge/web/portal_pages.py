@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -13,11 +14,14 @@ from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.purchase import Order
 from easyisp_edge.services.standing import Step
 from easyisp_edge.web.errors import status_of
+from easyisp_edge.web.holders import device_of, is_own
+from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Ways
 from easyisp_edge.web.pay_menu import pay_menu
 from easyisp_edge.web.requests import needed_text, read_form
 from easyisp_edge.web.standing_pages import StandingPages, View, origin_of
 from easyisp_edge.web.visits import Device, visit_of
+from easyisp_edge.web.voucher_pages import voucher_asked_for
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Package
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 # Stands in a page made once for all devices; of letters a device token may have, and longer than any.
 _ANY_DEVICE = "DEVICE" + "-" * 4 + "TOKEN"
+_PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +60,27 @@ class PortalPages:
             web.get("/p/{purchase_id}", self.purchase),
             web.post("/credit", self.buy_from_credit),
             web.get("/w/{key}", self.credit_purchase),
+            web.get("/logo/{tenant}", self.logo),
             *static,
         ]
 
     async def start(self, request: web.Request) -> web.Response:
         """Where the device stands; packages, where it has nothing under way."""
         visit, language = self.portal.visit_and_language(request)
+        voucher = voucher_asked_for(request.query.get("link-orig", ""))
+        if voucher is not None:
+            return self._shown.see_other(f"/v/{voucher}?d={visit.device.token}&lang={language}")
+        if visit.device.mac is None:
+            visit = replace(visit, device=device_of(self.portal, request, visit.device))
         mac, known = visit.device.mac, visit.wants_more
         if mac is not None and not visit.wants_more:
             standing = self.portal.standing.of_device(visit.tenant.id, mac)
             if standing.step is not Step.CHOOSE:
-                poll_url = f"/api/portal/standing?d={visit.device.token}"
-                view = View(visit.tenant, language, visit.device, poll_url, origin_of(request))
+                poll_url, own = (
+                    f"/api/portal/standing?d={visit.device.token}",
+                    is_own(self.portal, request, visit.device),
+                )
+                view = View(visit.tenant, language, visit.device, poll_url, origin_of(request), own=own)
                 return self._shown.show(standing, view)
             known = standing.known
         return self._shown.answer(visit.tenant, self._choose(visit, language, self._credit(visit) if known else None))
@@ -112,11 +126,14 @@ class PortalPages:
         """Where a purchase stands, for whoever holds its id."""
         purchase = self.find(request.match_info["purchase_id"])
         tenant = self.portal.site.config.tenant(purchase.tenant_id)
-        device = Device(purchase.mac, purchase.router_id)
+        standing, path = self.portal.standing.of_purchase(purchase), f"/p/{purchase.purchase_id}"
+        held = standing.admission  # it may have moved since
+        device = Device(purchase.mac if held is None else held.mac, purchase.router_id)
         language = self.portal.language(request, request.query.get("lang") or purchase.language)
         poll_url = f"/api/portal/mpesa/status?checkoutRequestId={purchase.purchase_id}"
-        view = View(tenant, language, device, poll_url, origin_of(request), f"/p/{purchase.purchase_id}")
-        return self._shown.show(self.portal.standing.of_purchase(purchase), view)
+        view = View(tenant, language, device, poll_url, origin_of(request), path)
+        moved = offer_to_move(self.portal, request, standing, path, language)
+        return moved or self._shown.show(standing, view)
 
     async def buy_from_credit(self, request: web.Request) -> web.Response:
         """Buy with what is in the wallet of who last paid from the device, and go to the page of what was bought."""
@@ -144,8 +161,22 @@ class PortalPages:
         device = Device(standing.admission.mac, visit.device.router_id)
         poll_url = f"/api/portal/standing?d={device.token}"
         here = f"/w/{key}?d={device.token}"
-        view = View(visit.tenant, self.portal.language(request), device, poll_url, origin_of(request), here)
-        return self._shown.show(standing, view)
+        language = self.portal.language(request)
+        view = View(visit.tenant, language, device, poll_url, origin_of(request), here)
+        moved = offer_to_move(self.portal, request, standing, f"/w/{key}", language)
+        return moved or self._shown.show(standing, view)
+
+    async def logo(self, request: web.Request) -> web.Response:
+        """The picture of a tenant, as configured."""
+        tenant = next((t for t in self.portal.site.config.tenants if t.id == request.match_info["tenant"]), None)
+        path = None if tenant is None else tenant.logo or self.portal.site.config.portal.logo_file
+        if tenant is None or path is None:
+            raise NotFoundError("request.invalid", "There is no such picture.")
+        made, key = self.portal.ready_made.bodies, ("logo", tenant.id)
+        if key not in made:
+            made[key] = [await asyncio.to_thread(path.read_bytes)]
+        headers = {"Content-Type": _PICTURES[path.suffix.lower()], "Cache-Control": "public, max-age=3600"}
+        return web.Response(body=made[key][0], headers=headers | {"X-Content-Type-Options": "nosniff"})
 
     def find(self, purchase_id: str) -> Purchase:
         """A purchase by its id.
@@ -185,11 +216,19 @@ class PortalPages:
     def _choose(self, visit: Visit, language: str, credit: Money | None) -> bytes:
         if credit is not None:
             return self._make_choose(visit, language, visit.device.token, credit=credit)
+        # Who is offered something for free sees another page, and so does everybody while something is down.
+        down, trial = self._outages(visit, language), self._trial(visit)
         router_id = "" if visit.router is None else visit.router.id
-        made, key = self.portal.ready_made.bodies, ("choose", visit.tenant.id, router_id, language)
+        made, key = self.portal.ready_made.bodies, ("choose", visit.tenant.id, router_id, language, str(trial), *down)
         if key not in made:
             made[key] = self._make_choose(visit, language, _ANY_DEVICE).split(_ANY_DEVICE.encode())
         return visit.device.token.encode().join(made[key])
+
+    def _outages(self, visit: Visit, language: str) -> tuple[str, ...]:
+        return self.portal.outages_told(visit.tenant, visit.device.router_id, language)
+
+    def _trial(self, visit: Visit) -> Package | None:
+        return self.portal.trials.offer(visit.tenant.id, visit.device.mac, visit.device.router_id)
 
     def _make_choose(
         self, visit: Visit, language: str, device: str, *, notice: str | None = None, credit: Money | None = None
@@ -208,6 +247,8 @@ class PortalPages:
             device=device,
             notice=notice,
             credit=None if credit is None else str(credit),
+            trial=None if (trial := self._trial(visit)) is None else self.portal.offer(trial, language).duration,
+            outages=self._outages(visit, language),
         )
 
     def _has_gateway(self, tenant_id: str, package: Package) -> bool:
@@ -227,6 +268,7 @@ class PortalPages:
             ways=self._ways(visit, package),
             phone="" if tried is None else tried.phone,
             error=None if tried is None else self.portal.say(tried.error, language),
+            outages=self._outages(visit, language),
         )
         return self._shown.answer(visit.tenant, page, status=200 if tried is None else status_of(tried.error))
 
@@ -243,6 +285,13 @@ class PortalPages:
         )
 
     async def _static(self, request: web.Request) -> web.Response:
-        body, content_type = self.portal.pages.static[request.path.rpartition("/")[2]]
-        headers = {"Content-Type": content_type, "Cache-Control": "public, max-age=31536000, immutable"}
+        name = request.path.rpartition("/")[2]
+        body, content_type = self.portal.pages.static[name]
+        headers = {
+            "Content-Type": content_type,
+            "Cache-Control": "public, max-age=31536000, immutable",
+            "Vary": "Accept-Encoding",
+        }
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=self.portal.pages.zipped[name], headers=headers | {"Content-Encoding": "gzip"})
         return web.Response(body=body, headers=headers)

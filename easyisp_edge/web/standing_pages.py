@@ -18,11 +18,13 @@ from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.standing import Step, lapses_at, opens_at
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next
+from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Own
 from easyisp_edge.web.requests import needed_text, read_form
+from easyisp_edge.web.side_pages import off_page
 from easyisp_edge.web.visits import visit_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from easyisp_edge.config import Tenant
@@ -65,6 +67,8 @@ class View:
         poll_url: Where the page asks for news.
         origin: The address the portal was asked by.
         here: The page's own path, which holds a secret; None for the start, which anybody may ask for any device.
+        own: Whether it is the device itself that asks.
+        understood: What the text was taken for that led here, in words.
     """
 
     tenant: Tenant
@@ -73,6 +77,13 @@ class View:
     poll_url: str
     origin: str
     here: str | None = None
+    own: bool = False
+    understood: str | None = None
+
+    @property
+    def holder(self) -> str | None:
+        """The path that holds a secret, without what is asked for by it."""
+        return None if self.here is None else self.here.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,8 @@ class StandingPages:
             return self._claim(standing, view, common)
         if standing.current is not None and standing.step is Step.ONLINE:
             return self._online(standing, standing.current, view, common)
+        if standing.current is not None and standing.step is Step.OFF:
+            return self._off(standing.current, view, common)
         if standing.opens_at is not None:
             return self._shut(standing, standing.opens_at, view, common)
         return self._purchase(standing, view, common)
@@ -122,8 +135,23 @@ class StandingPages:
             lapses=current.package.online_time is not None,
             data_left=None if current.data_left is None else str(current.data_left),
         )
-        after = [self._next(each, view.language, now) for each in standing.after]
-        return self.portal.pages.online(**common, in_use=in_use, after=after, receipt=standing.mpesa_receipt_number)
+        return self.portal.pages.online(
+            **common,
+            in_use=in_use,
+            after=[self._next(each, view.language, now) for each in standing.after],
+            receipt=standing.mpesa_receipt_number,
+            own=_own(current, view),
+            outages=self.portal.outages_told(view.tenant, view.device.router_id, view.language),
+        )
+
+    def _off(self, current: Admission, view: View, common: dict[str, Any]) -> bytes:
+        return off_page(
+            self.portal.pages,
+            **common,
+            seconds_left=current.seconds_left_at(self.portal.clock.now()),
+            stands=current.package.online_time is not None,
+            own=_own(current, view),
+        )
 
     def _next(self, admission: Admission, language: str, now: datetime) -> Next:
         texts, left = self.portal.texts, admission.seconds_left_at(now)
@@ -158,6 +186,7 @@ class StandingPages:
             seconds_waited=waited,
             menu=menu,
             login_form=self._login_form(standing, view),
+            outages=self.portal.outages_told(view.tenant, view.device.router_id, view.language),
         )
 
     def _claim(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
@@ -174,7 +203,7 @@ class StandingPages:
             watched=gateway is not None and (gateway.c2b or gateway.pull is not None),
         )
         form = self._login_form(standing, view) if standing.step is Step.VERIFYING else None
-        return self.portal.pages.claim(**common, news=news, login_form=form)
+        return self.portal.pages.claim(**common, news=news, login_form=form, understood=view.understood)
 
     def _login_form(self, standing: Standing, view: View) -> LoginForm | None:
         # The login's secret is for whoever holds the purchase's id, never for a mere hardware address.
@@ -188,7 +217,7 @@ class StandingPages:
 
     def _offer_of(self, standing: Standing, language: str) -> Offer | None:
         """What it is about: what was bought, or is wanted; None for a claim on whatever the money pays for."""
-        if standing.current is not None and standing.step in {Step.ONLINE, Step.SHUT}:
+        if standing.current is not None and standing.step in {Step.ONLINE, Step.SHUT, Step.OFF}:
             return self.portal.offer(standing.current.package, language)
         if standing.admission is not None and standing.step not in {Step.VERIFYING, Step.PROVISIONAL}:
             return self.portal.offer(standing.admission.package, language)
@@ -233,7 +262,7 @@ class SwitchPages:
             raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
         shown = StandingPages(self.portal)
         try:
-            grant_id = self._grant_of(visit.tenant.id, device.mac, needed_text(form, "turn", most=_TURN_DIGITS))
+            grant_id = grant_of_turn(self.portal, visit.tenant.id, device.mac, form)
             await self.portal.access.switch_to(visit.tenant.id, device.mac, grant_id)
         except (NotFoundError, ConflictError) as error:
             status, message = status_of(error), self.portal.say(error, language)
@@ -244,12 +273,31 @@ class SwitchPages:
             return shown.answer(visit.tenant, page, status=status)
         return shown.see_other(f"/?d={device.token}&lang={language}")
 
-    def _grant_of(self, tenant_id: str, mac: MacAddress, turn: str) -> str:
-        of_device = self.portal.store.read.grants.usable_of_device(tenant_id, mac)
-        found = next((admission.grant_id for admission in of_device if _turn(admission) == turn), None)
-        if found is None:
-            raise NotFoundError("grant.unknown", "This device has no such package.")
-        return found
+
+def grant_of_turn(portal: Portal, tenant_id: str, mac: MacAddress, form: Mapping[str, str]) -> str:
+    """The grant of a device that a form names by its `turn`.
+
+    Raises:
+        NotFoundError: It has no such grant.
+    """
+    turn = needed_text(form, "turn", most=_TURN_DIGITS)
+    of_device = portal.store.read.grants.usable_of_device(tenant_id, mac)
+    found = next((admission.grant_id for admission in of_device if _turn(admission) == turn), None)
+    if found is None:
+        raise NotFoundError("grant.unknown", "This device has no such package.")
+    return found
+
+
+def _own(current: Admission, view: View) -> Own | None:
+    """What may be done from the page: nothing where it may be a stranger's."""
+    if view.holder is None and not view.own:
+        return None
+    keeps = view.holder is not None and not view.holder.startswith("/w/")
+    return Own(
+        holder=view.holder,
+        turn=None if current.package.online_time is None else _turn(current),
+        receipt=f"{view.holder}/receipt?lang={view.language}" if keeps else None,
+    )
 
 
 def _turn(admission: Admission) -> str:

@@ -18,7 +18,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import callback, footprint, freeradius, portal, purchase, radius, reconcile, store, waiting
+from tests.bench import (
+    callback,
+    crowd,
+    footprint,
+    freeradius,
+    paint,
+    portal,
+    purchase,
+    radius,
+    reconcile,
+    store,
+    waiting,
+)
 from tests.bench.books import Past
 from tests.bench.measures import number, percentile, table
 from tests.bench.processes import CORES, LOAD_CORE, SERVER_CORE
@@ -32,17 +44,19 @@ if TYPE_CHECKING:
 
 BENCHMARKS: dict[str, Callable[[Path, Sizes, Past], Iterator[Measure]]] = {
     "portal": portal.run,
+    "crowd": crowd.run,
     "purchase": purchase.run,
     "callback": callback.run,
     "radius": radius.run,
     "footprint": footprint.run,
     "store": store.run,
     "waiting": waiting.run,
+    "paint": paint.run,
     "freeradius": freeradius.run,
     "reconcile": reconcile.run,
 }
-# These take minutes: they are run by name only.
-_LONG = frozenset({"waiting", "freeradius", "reconcile"})
+# These take minutes, or a program that is not everywhere: they are run by name only.
+_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint"})
 _SYNCS = 50
 
 

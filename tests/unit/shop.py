@@ -178,6 +178,7 @@ def admission_of(grant: Grant, package: Package = HOUR) -> Admission:
         grant.seconds_used,
         grant.octets_used,
         package,
+        grant.off_since,
     )
 
 

@@ -32,6 +32,7 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _PATIENCE_MS = 10_000
+REFUSING = {"/buy", "/paid", "/credit", "/find", "/voucher", "/here", "/problem", "/api/portal/mpesa/claim"}
 _TAP_SECONDS = 0.1
 # The button that has the phone prompted, and no other.
 PAY = "form[action='/buy'] button:not([name])"
@@ -117,7 +118,7 @@ class Customer:
     def _said(self, line: ConsoleMessage) -> None:
         # A form that comes back with what was wrong in it, and a receipt that is refused, come with a status that
         # the browser notes down.
-        asked = urlsplit(line.location["url"]).path in {"/buy", "/paid", "/credit", "/api/portal/mpesa/claim"}
+        asked = urlsplit(line.location["url"]).path in REFUSING
         refused = asked and re.search(r"status of (400|409|422) ", line.text)
         if line.type in {"error", "warning"} and not refused:
             self.complaints.append(f"{line.text} ({line.location})")

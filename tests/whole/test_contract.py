@@ -175,6 +175,10 @@ LOOKING: tuple[tuple[str, int, dict[str, Any]], ...] = (
     *((f"/mpesa/check{query}", 200, {"configured": True}) for query in TENANT_SPELLINGS),
     *((f"/mpesa/validate{query}", 200, VALID) for query in TENANT_SPELLINGS),
     ("/mpesa/callback", 200, REACHABLE),
+    *((f"/check-session{query}", 200, {"hasActiveSession": False}) for query in (*TENANT_SPELLINGS, f"?mac={MAC}")),
+    *((f"/status?{query}", 200, {"active": False}) for query in (f"mac={MAC}", "sessionId=HS-1", f"sessionId={MAC}")),
+    ("/status", 400, {"success": False, "code": "request.invalid", "field": "macAddress"}),
+    ("/status?mac=x", 400, {"success": False, "code": "mac.unreadable", "field": "macAddress"}),
     *(
         (f"{path}?tenantId=another", 400, {"success": False, "code": "tenant.other", "field": "tenantId"})
         for path in ("/packages", "/tenant", "/mpesa/check", "/mpesa/validate")
@@ -391,6 +395,42 @@ async def test_status_of_a_purchase_nothing_was_heard_of(stage: Stage) -> None:
     assert (await stage.status(purchase_id))["status"] == "expired"
     await stage.daraja.enter_pin(push.checkout_request_id)
     assert (await stage.until_status(purchase_id, "completed"))["username"]
+
+
+async def test_login_status_and_logout(stage: Stage) -> None:
+    """What the old page does: log in, show how it stands, log out; the old fields are there, the password counts."""
+    purchase_id = await stage.buy(packageId="hour")
+    await stage.pay()
+    bought = await stage.until_status(purchase_id, "completed")
+    await stage.until_online()
+    login = {"username": bought["username"], "password": bought["password"], "macAddress": MAC, "ip": "10.5.50.11"}
+    status, refused = await _json(stage, "/login", body={**login, "password": bought["username"]})
+    assert (status, refused["success"], refused["code"]) == (422, False, "login.unknown_user")
+    status, said = await _json(stage, "/login", body={**login, "nasId": "main"})
+    assert (status, said["success"]) == (200, True)
+    assert {"sessionId", "customer", "quota"} <= said.keys()
+    assert said["customer"].keys() == {"name", "package", "expiresAt"}
+    assert said["quota"] == {"speed": "10/10 Mbps", "data": None, "time": "1 hour"}
+    status, shown = await _json(stage, f"/status?sessionId={said['sessionId']}")
+    assert (status, shown["active"], shown["sessionId"]) == (200, True, said["sessionId"])
+    assert {"uptime", "uptimeSeconds", "bytesIn", "bytesOut"} <= shown.keys()
+    assert shown["customer"] == {"name": None, "package": "One hour"}
+    status, known = await _json(stage, f"/check-session?mac={MAC}&tenantId=mtaani")
+    assert (status, known["hasActiveSession"], known["customer"]["packageName"]) == (200, True, "One hour")
+    assert 59 <= known["customer"]["remainingMinutes"] <= 60
+    assert bought["username"] not in str(known)
+    status, refused = await _json(stage, "/logout", body={"macAddress": MAC})
+    assert (status, refused["success"], refused["code"]) == (422, False, "session.not_yours")
+    assert await _json(stage, "/logout", body={"sessionId": said["sessionId"]}) == (200, {"success": True})
+    await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the device put off")
+
+
+async def test_a_voucher_that_is_none(stage: Stage) -> None:
+    """Success false, a code for programs and words for people; nothing is written."""
+    for code, status, told in (("", 400, "request.invalid"), ("AAAA-AAAA-AAAA", 400, "voucher.mistyped")):
+        found, said = await _json(stage, "/voucher", body={"code": code, "macAddress": MAC, "nasId": "main"})
+        assert (found, said["success"], said["code"], said["field"]) == (status, False, told, "code")
+    assert await stage.count("grants") == 0
 
 
 WRONG_MESSAGES: tuple[tuple[dict[str, Any], int, str, str | None], ...] = (

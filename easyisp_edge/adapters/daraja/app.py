@@ -14,6 +14,7 @@ from easyisp_edge.adapters.daraja.json_values import BODY_OCTETS_MAX
 from easyisp_edge.adapters.daraja.messages import TOKEN_PATH
 from easyisp_edge.adapters.daraja.pace import QueryPace
 from easyisp_edge.domain.payments import Reason
+from easyisp_edge.domain.reach import Reach
 from easyisp_edge.errors import OutcomeUnknownError, RefusedError, UnavailableError
 from easyisp_edge.machine import ClockState
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     Fields: TypeAlias = Callable[[datetime], Mapping[str, str | int]]
 
+_SERVER_ERROR = 500
 _MARGIN_SECONDS = 90.0  # before the end of its life a token is not used any more
 
 
@@ -44,6 +46,8 @@ class DarajaApp:
         clock: Where time comes from.
         queries_per_minute: The pace of queries while Daraja does not complain.
         answer_within_seconds: The most one request may take from beginning to end.
+
+    Its `reach` says how the last requests went.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class DarajaApp:
         self._failure: UnavailableError | RefusedError | None = None
         self._party_time: tuple[datetime, float] | None = None
         self._read_methods: dict[str, str] = {}  # by path, where it turned out not to be POST
+        self.reach = Reach()
 
     @property
     def query_interval_seconds(self) -> float:
@@ -229,7 +234,7 @@ class DarajaApp:
             "GET", self._base_url + TOKEN_PATH, headers=HEADERS | {"Authorization": f"Basic {self._basic}"}
         )
         try:
-            answer = await exchange(self._http, request, within_seconds=self._within_seconds, secrets=[self._basic])
+            answer = await self._exchange(request, [self._basic])
         except OutcomeUnknownError as error:  # a token that got lost harms nobody
             raise UnavailableError(Reason.UNREACHABLE, error.message) from error
         grant = token_grant(answer)
@@ -247,11 +252,26 @@ class DarajaApp:
     async def _send(self, request: httpx.Request, secrets: list[str], *, paced: bool, octets_max: int) -> WireAnswer:
         if paced:
             self._pace.used()
-        answer = await exchange(
-            self._http, request, within_seconds=self._within_seconds, secrets=secrets, octets_max=octets_max
-        )
+        answer = await self._exchange(request, secrets, octets_max)
         if paced:
             self._adapt_pace(answer)
+        return answer
+
+    async def _exchange(
+        self, request: httpx.Request, secrets: list[str], octets_max: int = BODY_OCTETS_MAX
+    ) -> WireAnswer:
+        """One exchange; how it went is noted. An error page of a server in between is no answer of Daraja's."""
+        try:
+            answer = await exchange(
+                self._http, request, within_seconds=self._within_seconds, secrets=secrets, octets_max=octets_max
+            )
+        except (UnavailableError, OutcomeUnknownError) as error:
+            self.reach.failed(self._clock.monotonic(), connected=isinstance(error, OutcomeUnknownError))
+            raise
+        if answer.status >= _SERVER_ERROR and answer.fields is None:
+            self.reach.failed(self._clock.monotonic(), connected=True)
+        else:
+            self.reach.answered()
         return answer
 
     def _adapt_pace(self, answer: WireAnswer) -> None:

@@ -140,7 +140,7 @@ CREATE TABLE grants (
   grant_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
   customer_id TEXT NOT NULL REFERENCES customers,
-  funding TEXT NOT NULL CHECK (funding IN ('payment', 'wallet', 'provisional', 'imported')),
+  funding TEXT NOT NULL CHECK (funding IN ('payment', 'wallet', 'provisional', 'imported', 'voucher', 'trial')),
   payment_id TEXT UNIQUE REFERENCES payments,
   purchase_id TEXT UNIQUE REFERENCES purchases,
   package_version_id INTEGER NOT NULL REFERENCES package_versions,
@@ -155,8 +155,10 @@ CREATE TABLE grants (
   ends_at TEXT,
   seconds_used INTEGER NOT NULL CHECK (seconds_used >= 0),
   octets_used INTEGER NOT NULL CHECK (octets_used >= 0),
+  off_since TEXT,
   CHECK ((state = 'waiting') = (started_at IS NULL) AND (state IN ('waiting', 'paused')) = (ends_at IS NULL)),
-  CHECK ((funding = 'payment') = (payment_id IS NOT NULL))
+  CHECK ((funding = 'payment') = (payment_id IS NOT NULL)),
+  CHECK (off_since IS NULL OR state = 'running')
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
 CREATE INDEX grants_by_end ON grants (ends_at) WHERE state = 'running';
@@ -166,6 +168,56 @@ WHEN OLD.state = 'ended' AND NEW.state <> 'ended'
 BEGIN SELECT RAISE(ABORT, 'an ended grant stays ended'); END;
 CREATE TRIGGER grants_kept BEFORE DELETE ON grants
 BEGIN SELECT RAISE(ABORT, 'grants are kept'); END;
+
+-- What was made to be sold on paper: all of a batch is for one package, as it was then and at its price then.
+CREATE TABLE voucher_batches (
+  batch_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  package_version_id INTEGER NOT NULL REFERENCES package_versions,
+  count INTEGER NOT NULL CHECK (count > 0),
+  expires_at TEXT,
+  note TEXT NOT NULL,
+  made_by TEXT NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX voucher_batches_by_time ON voucher_batches (tenant_id, created_at);
+CREATE TRIGGER voucher_batches_stand BEFORE UPDATE ON voucher_batches
+BEGIN SELECT RAISE(ABORT, 'a batch of vouchers is never rewritten'); END;
+CREATE TRIGGER voucher_batches_kept BEFORE DELETE ON voucher_batches
+BEGIN SELECT RAISE(ABORT, 'batches of vouchers are kept'); END;
+
+CREATE TABLE vouchers (
+  batch_id TEXT NOT NULL REFERENCES voucher_batches,
+  number INTEGER NOT NULL CHECK (number > 0),
+  tenant_id TEXT NOT NULL,
+  code TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('available', 'used', 'revoked')),
+  grant_id TEXT UNIQUE REFERENCES grants,
+  changed_at TEXT NOT NULL,
+  PRIMARY KEY (batch_id, number),
+  UNIQUE (tenant_id, code),
+  CHECK ((state = 'used') = (grant_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+-- What was taken or revoked stays so; a code on paper is never rewritten.
+CREATE TRIGGER vouchers_stand BEFORE UPDATE ON vouchers
+WHEN OLD.state <> 'available' OR OLD.code <> NEW.code OR OLD.tenant_id <> NEW.tenant_id
+  OR OLD.batch_id <> NEW.batch_id OR OLD.number <> NEW.number
+BEGIN SELECT RAISE(ABORT, 'a voucher is taken once'); END;
+CREATE TRIGGER vouchers_kept BEFORE DELETE ON vouchers
+BEGIN SELECT RAISE(ABORT, 'vouchers are kept'); END;
+
+-- What was given for free: once per device and day of Nairobi's.
+CREATE TABLE trials (
+  tenant_id TEXT NOT NULL,
+  mac TEXT NOT NULL,
+  day TEXT NOT NULL,
+  grant_id TEXT NOT NULL UNIQUE REFERENCES grants,
+  PRIMARY KEY (tenant_id, mac, day)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER trials_stand BEFORE UPDATE ON trials
+BEGIN SELECT RAISE(ABORT, 'a trial is never rewritten'); END;
+CREATE TRIGGER trials_kept BEFORE DELETE ON trials
+BEGIN SELECT RAISE(ABORT, 'trials are kept'); END;
 
 -- Where every shilling is: each row moves an amount from one account to another, so that no balance is kept
 -- anywhere but as the sum of its entries. 'received' gives, the others take.

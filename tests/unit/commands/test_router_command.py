@@ -6,13 +6,15 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from easyisp_edge.__main__ import main
+from easyisp_edge.commands.router import site_of
+from easyisp_edge.config import load_config
 from tests.fakes.router_setup_stage import ADMIN, SetupStage, options, setup_stage
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 EDGE = 'development = true\n[callbacks]\npublic_url = "https://pay.example.com"\n'
 TENANTS = '[[tenant]]\nid = "default"\nname = "Site"\n'
@@ -125,6 +127,27 @@ async def test_pages_written_for_older_routers(tmp_path: Path, capsys: pytest.Ca
         assert not stage.stage.router.commands_seen
     assert "http://127.0.0.1/" in (tmp_path / "pages" / "login.html").read_text()
     assert "edge-" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("", None),
+        ('portal_url = "http://wifi.example.com"', None),
+        ('portal_url = "https://wifi.example.com"', "https://wifi.example.com/captive"),
+        ('portal_url = "https://wifi.example.com/wifi/"', "https://wifi.example.com/wifi/captive"),
+        ('portal_url = "https://wifi.example.com"\ncaptive_api_url = "https://a.example/b"', "https://a.example/b"),
+    ],
+)
+def test_devices_are_told_where_they_learn_that_they_are_captive(tmp_path: Path, lines: str, told: str | None) -> None:
+    """Where the portal is HTTPS it follows from that, unless the file says another; devices ask by nothing else."""
+    setup = f'[router.setup]\ninterface = "bridge1"\nbox_address = "10.5.50.2"\n{lines}\n'
+    router = '[[router]]\nid = "main"\naddress = "10.5.50.1"\nmode = "hotspot-user"\n'
+    api = '[router.api]\ntls = false\nusername = "u"\npassword = "p"\n'
+    (tmp_path / "edge.toml").write_text("development = true\n")
+    (tmp_path / "routers.toml").write_text(router + api + setup)
+    config = load_config(tmp_path, {})
+    assert site_of(config, config.routers[0]).captive_api_url == told
 
 
 async def test_wrong_password_and_no_set_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

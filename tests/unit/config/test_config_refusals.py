@@ -137,7 +137,7 @@ CASES = {
         ("portal", "", "[portal]\n"),
         (
             "portal.toml:2: portal: unknown key; known are title, support_phone, default_language, logo_file, "
-            "primary_colour, note"
+            "primary_colour, note, venue_info_url"
         ),
     ),
     "unknown key within a table": (

@@ -30,7 +30,7 @@ def test_all_refusals_were_found() -> None:
     """The list below is of what there is."""
     assert refusal_keys() == {
         "unknown_user", "wrong_password", "locked", "data_up", "time_up", "other_place", "other_device", "not_now",
-        "devices_full", "after_other",
+        "devices_full", "after_other", "paused",
     }  # fmt: skip
 
 

@@ -72,6 +72,11 @@ DAMAGE: dict[str, str] = {
     "no money of M-Pesa's without proof that it was paid": "UPDATE evidence SET strong = 0",
     "a purchase is paid where it has a grant, and only there": "UPDATE purchases SET state = 'paid', reason = NULL",
     "a grant of a purchase stands on money": "UPDATE grants SET funding = 'provisional', payment_id = NULL",
+    "a voucher that was taken got one grant, of its own package, and a grant of a voucher says of which": (
+        "UPDATE vouchers SET grant_id = (SELECT grant_id FROM grants WHERE funding = 'imported') WHERE state = 'used'"
+    ),
+    "a batch has as many vouchers as were made": "DELETE FROM vouchers WHERE number = 2",
+    "what is given for free is noted as its device's of that day": "DELETE FROM trials",
     "what is paid is not asked about and shows no failure": (
         "UPDATE purchases SET query_at = created_at WHERE state = 'paid'"
     ),
@@ -121,6 +126,39 @@ def test_each_rule_finds_its_damage(sql: sqlite3.Connection, rule: str) -> None:
     found = dict(broken_rules(sql))
     assert rule in found
     assert all(0 < len(keys) <= EXAMPLES_MAX for keys in found.values())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM vouchers WHERE state = 'used'",
+        "UPDATE grants SET funding = 'trial' WHERE funding = 'voucher'",
+        "UPDATE vouchers SET tenant_id = 'other' WHERE state = 'used'",
+        "UPDATE vouchers SET number = 9 WHERE state = 'used'",
+        "UPDATE voucher_batches SET package_version_id = package_version_id + 1",
+        "UPDATE events SET body = CAST(replace(body, 'K7M3PQ-1', 'K7M3PQ-2') AS BLOB)",
+        "UPDATE events SET body = CAST(replace(body, ',\"voucher\":\"K7M3PQ-1\"', '') AS BLOB)",
+    ],
+)
+def test_each_grant_of_a_voucher_is_proven(sql: sqlite3.Connection, damage: str) -> None:
+    """Its voucher, its package, its tenant, and what the history says of it: none may be another's, or missing."""
+    assert sql.execute(damage).rowcount > 0
+    rule = "a voucher that was taken got one grant, of its own package, and a grant of a voucher says of which"
+    assert rule in dict(broken_rules(sql))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE trials SET day = '2026-11-20'",
+        "UPDATE grants SET funding = 'provisional' WHERE funding = 'trial'",
+        "UPDATE trials SET grant_id = (SELECT grant_id FROM grants WHERE funding = 'imported')",
+    ],
+)
+def test_each_trial_is_proven(sql: sqlite3.Connection, damage: str) -> None:
+    """What is free is noted with its day, and nothing else is."""
+    assert sql.execute(damage).rowcount > 0
+    assert "what is given for free is noted as its device's of that day" in dict(broken_rules(sql))
 
 
 def test_what_is_found_is_named_by_its_key(sql: sqlite3.Connection) -> None:

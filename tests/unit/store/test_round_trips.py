@@ -227,7 +227,8 @@ def test_grants_come_back(seconds: int, started_at: datetime, mac: MacAddress | 
     """By id, payment and user name, waiting, running and ended; with what they bought where that is asked."""
     _, tx = tables_in_memory()
     grant = add_grant(tx, seconds_left=seconds, mac=mac)
-    for standing in (grant, grant.started(started_at), grant.started(started_at).ended(START)):
+    started = grant.started(started_at)
+    for standing in (grant, started, replace(started, off_since=START), started.ended(START)):
         tx.grants.update(standing)
         assert tx.grants.by_id(grant.grant_id) == standing
         assert grant.payment_id is not None

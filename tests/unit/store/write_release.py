@@ -11,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, Reason
 from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.values import Money
+from easyisp_edge.domain.vouchers import VoucherBatch
 from easyisp_edge.services.booking import Buyer, TakenOver
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.judgement import Judge
@@ -65,6 +67,7 @@ def fill(tx: Tables) -> None:
     tx.gateways.put(GatewayState(GATEWAY, "e" * 32, START, START, START))
     tx.posters.put(GATEWAY, f"174379 {OTHER_PAY_CODE}", HOUR.price, PNG, START)
     _take_over(tx, judge)
+    _give(tx, judge)
     _use(tx)
 
 
@@ -97,6 +100,19 @@ def _take_over(tx: Tables, judge: Judge) -> None:
     voucher = TakenOver("vc7731", "7731", 3600, None, 0, 0)
     buyer = Buyer(RECEIVER.tenant_id, HOUR.service, None, None, None)
     judge.books.take_over(buyer, version, voucher, {"router": ROUTER, "name": "vc7731", "source": "mikhmon"})
+
+
+def _give(tx: Tables, judge: Judge) -> None:
+    version = tx.packages.version_of(HOUR, START)
+    batch = VoucherBatch(
+        "K7M3PQ", RECEIVER.tenant_id, version.version_id, 2, START + timedelta(days=90), "", "mary", START
+    )
+    tx.vouchers.add(batch, ("ABCDEFGHJKM6", "NPQRSTVWXY33"))
+    buyer = Buyer(RECEIVER.tenant_id, HOUR.service, None, OTHER_MAC, None)
+    redeemed = judge.books.give(buyer, version, Funding.VOUCHER, voucher="K7M3PQ-1")
+    tx.vouchers.use(tx.vouchers.of_batch("K7M3PQ")[0], redeemed.grant_id, START)
+    tried = judge.books.give(buyer, version, Funding.TRIAL)
+    tx.trials.add(RECEIVER.tenant_id, OTHER_MAC, START.date(), tried.grant_id)
 
 
 def _use(tx: Tables) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.config import load_config
 from easyisp_edge.machine import Wake
 from easyisp_edge.services.access import AccessService
+from easyisp_edge.services.outages import Outages
 from easyisp_edge.services.presence import Presence
 from easyisp_edge.services.shelf import Shelf
+from easyisp_edge.services.sign_outs import SignOutService
 from easyisp_edge.services.site import Site
 from easyisp_edge.services.standing import StandingService
 from easyisp_edge.web.pages import Pages
@@ -27,10 +29,13 @@ PAGES = Pages(CAPTIVE_PORTAL, TEXTS)
 
 def open_portal(books: Books, folder: Path, presence: Presence | None = None) -> Portal:
     """A portal that shows and switches what devices have; nothing can be bought at it."""
-    (folder / "edge.toml").write_text("")
+    if not (folder / "edge.toml").exists():
+        (folder / "edge.toml").write_text("")
     presence, nowhere = presence or Presence(), _nowhere()
+    site = Site(load_config(folder, {}), nowhere)
+    access = AccessService(books.store, books.clock, {ROUTER: TENANT}, {ROUTER: Wake()})
     return Portal(
-        site=Site(load_config(folder, {}), nowhere),
+        site=site,
         store=books.store,
         clock=books.clock,
         identifiers=books.identifiers,
@@ -39,8 +44,15 @@ def open_portal(books: Books, folder: Path, presence: Presence | None = None) ->
         settlement=nowhere,
         claims=nowhere,
         wallets=nowhere,
-        access=AccessService(books.store, books.clock, {ROUTER: TENANT}, {ROUTER: Wake()}),
+        access=access,
         standing=StandingService(books.store, books.clock, presence),
+        logins=nowhere,
+        vouchers=nowhere,
+        trials=nowhere,
+        recovery=nowhere,
+        problems=nowhere,
+        sign_outs=SignOutService(access),
+        outages=Outages(site, books.clock, lambda _gateway: None, lambda _router_id: None),
         pages=PAGES,
         texts=TEXTS,
     )

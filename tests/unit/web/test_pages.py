@@ -23,6 +23,7 @@ from easyisp_edge.domain.claims import Refusal
 from easyisp_edge.domain.payments import Reason
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import Money
+from easyisp_edge.domain.vouchers import grouped, voucher_code
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.web.page_values import (
     ClaimNews,
@@ -31,14 +32,17 @@ from easyisp_edge.web.page_values import (
     LoginForm,
     Next,
     Offer,
+    Own,
     PaidShort,
     Pasted,
     Phase,
+    Receipt,
     Shop,
     Ways,
 )
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.pay_menu import MenuKind, PayMenu
+from easyisp_edge.web.side_pages import box_page, off_page, problem_page, receipt_page, same_page, voucher_page
 from easyisp_edge.web.texts import Texts
 
 if TYPE_CHECKING:
@@ -55,6 +59,9 @@ OFFER = Offer("day-1", "Daily", "KES 50", "1 day", "5 Mbps", "10 GB", 2)
 NIGHTS = replace(OFFER, package_id="nights", hours="Nights 22:00\u201306:00")
 LATER = (Next("Weekly", "a1"), Next("Monthly", "b2", time_left="29 days 3 hours"), Next("Nights", "c3", opens="22:00"))
 LOGIN = LoginForm("http://10.5.50.1/login", "u1", "p1", "http://10.5.50.2/?d=abc")
+HOLDER = "/p/" + "a" * 32
+OWN = Own(HOLDER, None, f"{HOLDER}/receipt?lang=en")
+VOUCHER = voucher_code("K7M3PQ4ABCD") or ""
 MENU = PayMenu("paybill", "174379", "A3BDEFG", Money(5000), watched=True)
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}"
 
@@ -110,6 +117,30 @@ def claim(news: ClaimNews | ClaimStep, **more: Any) -> bytes:
     return PAGES.claim(news=news if isinstance(news, ClaimNews) else ClaimNews(news), **(usual | more))
 
 
+def voucher(**more: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "code": VOUCHER, "known": True,
+        "comes_back": f"http://10.5.50.2/v/{VOUCHER}",
+    }  # fmt: skip
+    return voucher_page(PAGES, **(usual | more))
+
+
+def off(**more: Any) -> bytes:
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "seconds_left": 4800, "stands": True,
+        "own": OWN, "poll_url": "/poll?p=1",
+    }  # fmt: skip
+    return off_page(PAGES, **(usual | more))
+
+
+def receipt(**more: Any) -> bytes:
+    kept = Receipt("KES 50", "today at 09:00", "TAD62EDKVQ", "0712 ••• 678", "today at 16:30")
+    usual: dict[str, Any] = {
+        "language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "receipt": kept, "holder": HOLDER,
+    }  # fmt: skip
+    return receipt_page(PAGES, **(usual | more))
+
+
 def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str = "a word") -> dict[str, bytes]:
     """Each page in each of its variants."""
     nights = TEXTS.hours(language, Schedule.parse("fri,sat 22:00-06:00"))
@@ -143,6 +174,30 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "closed, gateway": PAGES.closed(**both, why="gateway"),
         "closed, packages": PAGES.closed(**both, why="packages"),
         "error, said": PAGES.error(**both, status=400, message=said),
+        "choose, trial and outages": PAGES.choose(**both, offers=[offer], device="abc", trial=said, outages=[said] * 2),
+        "phone, outage": phone(**both, offer=offer, outages=[said]),
+        "online, own": online(**both, offer=offer, own=OWN, outages=[said]),
+        "online, own by time online": online(**both, offer=offer, own=replace(OWN, turn="a1"), here=HOLDER),
+        "waiting, outage": waiting("prompted", **both, offer=offer, outages=[said]),
+        "paid, understood": paid(**both, understood=said),
+        "claim, understood": claim("verifying", **both, understood=said),
+        "box, wrong": box_page(PAGES, **both, device="abc", title=said, typed=said, wrong=said),
+        "box, told": box_page(PAGES, **both, device="abc", title=said, text=said),
+        "voucher": voucher(**both, offer=offer),
+        "voucher, nothing known of it": voucher(**both, offer=None),
+        "voucher, device not known": voucher(**both, offer=None, known=False, router_login=LOGIN.action),
+        "voucher, nobody to ask": voucher(**both, offer=None, known=False),
+        "off": off(**both, offer=offer),
+        "off, by the clock": off(**both, offer=offer, stands=False, own=replace(OWN, receipt=None)),
+        "off, a stranger": off(**both, offer=offer, own=None),
+        "same": same_page(PAGES, **both, device="abc", offer=offer, holder=HOLDER),
+        "same, too often": same_page(PAGES, **both, device="abc", offer=offer, holder=HOLDER, wrong=said),
+        "receipt": receipt(**both, offer=offer),
+        "receipt, little known": receipt(**both, offer=offer, receipt=Receipt(said, said)),
+        "problem": problem_page(PAGES, **both, device="abc", sent=False),
+        "problem, wrong": problem_page(PAGES, **both, device="abc", sent=False, typed=said, wrong=said),
+        "problem, office away": problem_page(PAGES, **both, device="abc", sent=False, office_away=True),
+        "problem, sent": problem_page(PAGES, **both, device="abc", sent=True),
     }
     pages |= {f"waiting, {phase}": waiting(phase, **both, offer=offer, phone_masked=said) for phase in get_args(Phase)}
     pages |= {f"menu, {phase}": waiting(phase, **both, offer=offer, menu=MENU) for phase in get_args(Phase)}
@@ -483,11 +538,20 @@ class TestEveryPage:
 
 class TestChoose:
     def test_first_page_is_small(self) -> None:
-        """The first page with eight packages, and credit to speak of, comes in one small answer."""
+        """With eight packages, credit, a free trial and an outage to speak of it leaves room for headers in 15 KB."""
         offers = [replace(NIGHTS, package_id=f"package-{at}", name=f"Package number {at}") for at in range(8)]
         for language in TEXTS.languages:
-            page = PAGES.choose(language=language, shop=SHOP, offers=offers, device="a" * 43, credit="KES 1,000")
-            assert len(page) <= 11 * 1024
+            page = PAGES.choose(
+                language=language,
+                shop=SHOP,
+                offers=offers,
+                device="a" * 43,
+                credit="KES 1,000",
+                trial="30 min",
+                outages=[TEXTS.get(language, "outage.uplink")],
+            )
+            assert len(page) <= 13 * 1024
+        assert all(len(body) <= 3 * 1024 for body in PAGES.zipped.values())
 
     def test_each_offer_is_a_link(self) -> None:
         """Each package is one link that carries package, device and language."""
@@ -500,7 +564,7 @@ class TestChoose:
         both: dict[str, Any] = {"language": "en", "shop": SHOP, "offers": [OFFER]}
         rendered = PAGES.choose(**both, device="__DEVICE__")
         assert rendered.replace(b"__DEVICE__", b"Ab-_9") == PAGES.choose(**both, device="Ab-_9")
-        assert rendered.count(b"__DEVICE__") == 4
+        assert rendered.count(b"__DEVICE__") == 7
 
     def test_who_has_paid_finds_the_way(self) -> None:
         """From the first page, and from every page on which a payment is waited for or came to nothing."""
@@ -655,7 +719,7 @@ class TestClaims:
         """For how long, before and after the device is online."""
         assert "online for 15 min" in Read(claim(ClaimNews("verifying", seconds_left=900))).text["main"]
         page = Read(claim(ClaimNews("provisional", seconds_left=900)))
-        assert [timer["data-seconds-left"] for timer in page.all("dd") if "data-seconds-left" in timer] == ["900"]
+        assert [timer["data-seconds-left"] for timer in page.all("span") if "data-seconds-left" in timer] == ["900"]
 
     def test_credit_of_a_claim(self) -> None:
         """How much is in the wallet, and the way to spend it."""
@@ -665,6 +729,101 @@ class TestClaims:
     def test_who_only_names_a_device_reads_no_receipt(self) -> None:
         """Then there is none to show."""
         assert "M-Pesa code" not in Read(claim(ClaimNews("verifying"))).text["main"].replace("\u2011", "-")
+
+
+class TestBeside:
+    """What stands beside the main way: the box, vouchers, signing out, receipts, problems."""
+
+    def test_one_box_takes_everything(self) -> None:
+        """On the first page and on its own: one field, and nobody has to say what it is."""
+        for page in (
+            PAGES.choose(language="sw", shop=SHOP, offers=[OFFER], device="abc"),
+            every_page("sw")["box, told"],
+        ):
+            (form,) = [form for form in Read(page).all("form") if form["action"] == "/find"]
+            assert form["method"] == "post"
+            assert {"d": "abc", "lang": "sw", "text": ""}.items() <= Read(page).fields().items()
+
+    def test_a_voucher_is_not_spent_by_being_looked_at(self) -> None:
+        """Its page has one button, and the form behind it carries everything; its code is read in groups."""
+        page = Read(voucher())
+        (form,) = page.all("form")
+        assert (form["method"], form["action"]) == ("post", "/voucher")
+        assert page.fields() == {"d": "abc", "lang": "en", "code": grouped(VOUCHER)}
+
+    def test_the_router_is_asked_which_device_it_is(self) -> None:
+        """Where the page does not know: by its login page, which sends the browser back here with that."""
+        page = Read(voucher(known=False, router_login=LOGIN.action))
+        (form,) = page.all("form")
+        assert (form["method"], form["action"]) == ("get", LOGIN.action)
+        assert page.fields() == {"dst": f"http://10.5.50.2/v/{VOUCHER}"}
+        assert not Read(voucher(known=False)).all("form")
+
+    def test_only_the_owner_may_sign_out(self) -> None:
+        """A page that anybody may ask for has no such form; that of the holder carries its proof."""
+        assert "/off" not in {form["action"] for form in Read(online()).all("form")}
+        page = Read(online(own=OWN))
+        assert [form["action"] for form in page.all("form")] == ["/off"]
+        assert page.fields() == {"d": "abc", "lang": "en", "h": HOLDER}
+        assert OWN.receipt in links(online(own=OWN))
+
+    def test_time_online_is_paused_rather_than_left(self) -> None:
+        """What counts time online has one button to keep it; shared by several devices each signs out for itself."""
+        one = online(own=replace(OWN, turn="a1"), offer=replace(OFFER, devices=1))
+        assert [form["action"] for form in Read(one).all("form")] == ["/pause"]
+        assert Read(one).fields()["turn"] == "a1"
+        several = online(own=replace(OWN, turn="a1"))
+        assert [form["action"] for form in Read(several).all("form")] == ["/pause", "/off"]
+
+    def test_who_signed_out_comes_back_by_one_tap(self) -> None:
+        """The page says whether time runs on meanwhile, and follows what happens elsewhere."""
+        page = Read(off())
+        assert page.all("main")[0]["data-step"] == "off"
+        assert [form["action"] for form in page.all("form")] == ["/on"]
+        assert "stands still" in page.text["main"]
+        assert "goes on by the clock" in Read(off(stands=False)).text["main"]
+        assert not Read(off(own=None)).all("form")
+
+    def test_a_receipt_is_for_keeping(self) -> None:
+        """What, how much, from which number (masked), when, until when; it can be saved, and printed alone."""
+        page = receipt()
+        for word in ("KES 50", "TAD62EDKVQ", "0712 ••• 678", "today at 09:00", "today at 16:30", "Daily", SHOP.title):
+            assert word in Read(page).text["main"]
+        assert f"{HOLDER}/receipt?save=1&lang=en" in links(page)
+        assert b"@media print" in page
+        assert "Used up" in Read(receipt(receipt=Receipt("KES 50", "today"))).text["main"]
+
+    def test_what_was_bought_is_remembered_by_its_page_alone(self) -> None:
+        """For a phone that joins with a new address: by the path that holds its secret, never by that of a device."""
+        assert Read(online(here=f"{HOLDER}?d=abc")).all("main")[0]["data-keep"] == HOLDER
+        for here in (None, "/?d=abc", "/p/short", "/paid?d=abc", f"{HOLDER}/receipt"):
+            assert "data-keep" not in Read(online(here=here)).all("main")[0], here
+
+    @pytest.mark.parametrize("waited", [0, 5, 19, 20, 59])
+    def test_a_prompt_that_does_not_come(self, waited: int) -> None:
+        """After twenty seconds the page says what to do about it, by script or by having loaded itself anew."""
+        for phase in get_args(Phase):
+            notes = [note for note in Read(waiting(phase, seconds_waited=waited)).all("p") if "data-after" in note]
+            if phase in {"prompted", "unknown"}:
+                (note,) = notes
+                assert int(note["data-after"]) == max(0, 20 - waited)
+                assert ("hidden" in note) == (waited < 20)
+            else:
+                assert not notes
+
+    @LANGUAGES
+    def test_a_problem_can_be_reported_from_where_one_is_online(self, language: str) -> None:
+        """And the form carries what it needs."""
+        assert f"/problem?d=abc&lang={language}" in links(online(language=language))
+        page = Read(every_page(language)["problem"])
+        assert {form["action"] for form in page.all("form")} == {"/problem"}
+        assert page.fields() == {"d": "abc", "lang": language}
+
+    def test_the_owners_picture(self) -> None:
+        """It stands beside the shop's name, and says nothing to who cannot see it."""
+        shop = replace(SHOP, logo="/logo/default")
+        (picture,) = Read(PAGES.choose(language="en", shop=shop, offers=[OFFER], device="abc")).all("img")
+        assert (picture["src"], picture["alt"]) == ("/logo/default", "")
 
 
 class TestFollowing:
@@ -700,7 +859,7 @@ class TestFollowing:
     def test_online(self) -> None:
         """Who is online reads for how long, until when, by which receipt, whom to call and how to buy more."""
         page = Read(online())
-        assert {"data-seconds-left": "4800"}.items() <= page.all("dd")[0].items()
+        assert {"role": "timer", "data-seconds-left": "4800"}.items() <= page.all("span")[0].items()
         for word in ("1 hour 20 min", "today at 16:30", "TAD62EDKVQ", "Daily"):
             assert word in page.text["main"]
         assert "/?more=1&d=abc&lang=en" in [link["href"] for link in page.all("a")]
@@ -731,7 +890,7 @@ class TestFollowing:
         """Who bought a package for other hours reads when it works, that it is paid for, and how to buy another."""
         page = Read(shut())
         assert page.text["h1"] == "Your package works from 22:00"
-        assert {"data-seconds-left": "4800"}.items() <= page.all("dd")[0].items()
+        assert {"role": "timer", "data-seconds-left": "4800"}.items() <= page.all("span")[0].items()
         for word in ("It is paid for and yours", "Nights 22:00\u201306:00", "TAD62EDKVQ", "Daily"):
             assert word in page.text["main"]
         assert "/?more=1&d=abc&lang=en" in [link["href"] for link in page.all("a")]
@@ -1019,7 +1178,8 @@ class TestScript:
                 assert await page.evaluate("document.documentElement.scrollWidth") <= 320, name
                 small = await page.evaluate(
                     "[...document.querySelectorAll('a, button, textarea, input:not([type=hidden])')]"
-                    ".map(e => e.getBoundingClientRect()).filter(r => r.width < 44 || r.height < 44).length"
+                    ".filter(e => !e.hidden).map(e => e.getBoundingClientRect())"
+                    ".filter(r => r.width < 44 || r.height < 44).length"
                 )
                 assert small == 0, name
                 wide = "[...document.querySelectorAll('.facts div, .offer')].filter(e => e.scrollWidth > e.clientWidth)"
