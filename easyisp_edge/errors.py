@@ -61,3 +61,15 @@ class UnavailableError(EdgeError):
 
 class OutcomeUnknownError(EdgeError):
     """It may have happened: ask before doing it again."""
+
+
+class UnauthenticatedError(EdgeError):
+    """Nobody knows who asks: log in first."""
+
+
+class ForbiddenError(EdgeError):
+    """Who asks is known, and may not do this."""
+
+
+class TooManyError(UnavailableError):
+    """Asked too often: nothing happened; try again later."""

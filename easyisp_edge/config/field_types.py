@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr, Validatio
 from pydantic_core import PydanticCustomError
 
 from easyisp_edge.config.problems import nearest
-from easyisp_edge.config.urls import callback_url, service_url, web_url
+from easyisp_edge.config.urls import callback_url, origin, service_url, web_url
 from easyisp_edge.domain.database_address import DatabaseAddress, parse_database
 from easyisp_edge.domain.schedules import WEEKDAYS, Schedule
 from easyisp_edge.domain.values import DataVolume, Money, Msisdn, RateLimit
@@ -357,6 +357,13 @@ def _secure_url(value: str) -> str:
     return web_url(value, schemes=("https",))
 
 
+def _web_origin(value: str) -> str:
+    url = web_url(value)
+    if url != origin(url):
+        raise InvalidError("url.origin", f"give scheme and host only: {origin(url)}")
+    return url
+
+
 def _callback_base(value: str, here: Surroundings) -> str:
     return callback_url(value, development=here.development)
 
@@ -391,6 +398,7 @@ ListenPort = Annotated[int, Field(ge=0, le=65535)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 WebUrl = Annotated[str, read_by(web_url)]
 SecureUrl = Annotated[str, read_by(_secure_url)]
+WebOrigin = Annotated[str, read_by(_web_origin)]
 CallbackBase = Annotated[str, read_near(_callback_base)]
 ServiceBase = Annotated[str, read_near(_service_base)]
 CertificateFile = Annotated[Path, _present((".pem", ".crt", ".cer"))]

@@ -31,6 +31,7 @@ from easyisp_edge.config.field_types import (
     SocketPath,
     Speed,
     StorePath,
+    WebOrigin,
     Weekday,
     parse_duration,
 )
@@ -83,6 +84,9 @@ class AdminListener(ConfigModel):
 
     address: Address = Field(default="127.0.0.1", description="an IP address no customer reaches")
     port: ListenPort = Field(default=8081, description="a TCP port")
+    allowed_origins: Annotated[tuple[WebOrigin, ...], Field(strict=False)] = Field(
+        default=(), description='where a front end of your own is served from, such as ["https://admin.example.com"]'
+    )
 
 
 class Callbacks(ConfigModel):

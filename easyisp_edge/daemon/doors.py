@@ -10,6 +10,7 @@ from aiohttp import web
 
 from easyisp_edge.adapters.radius.server import RadiusServer
 from easyisp_edge.daemon.routers import radius_clients
+from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app, callbacks_app, portal_app
 from easyisp_edge.web.health import router_facts
 
@@ -63,8 +64,13 @@ class Doors:
         edge = config.edge
         app = portal_app(parts.portal)
         self.portal = await self._open("portal", app, edge.portal.address, edge.portal.port)
-        facts = admin_app(lambda: self._facts(parts))
-        self.admin = await self._open("admin", facts, edge.admin.address, edge.admin.port)
+        office = admin_app(
+            lambda: self._facts(parts),
+            Desk(parts.gatekeeper, parts.site),
+            parts.areas,
+            lambda: parts.site.config.edge.admin.allowed_origins,
+        )
+        self.admin = await self._open("admin", office, edge.admin.address, edge.admin.port)
         if edge.callbacks.enabled:
             app = callbacks_app(parts.settlement, parts.site.receiver)
             self.callbacks = await self._open("callbacks", app, edge.callbacks.address, edge.callbacks.port)

@@ -40,6 +40,7 @@ from easyisp_edge.services.trials import TrialService
 from easyisp_edge.services.vouchers import GUESSES, VoucherService
 from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.services.wallets import WalletService
+from easyisp_edge.web.admin.serving import NobodyYet
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from easyisp_edge.services.logins import Refusal
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
+    from easyisp_edge.web.admin.serving import Gatekeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Parts:
     trials: TrialService
     portal: Portal
     control: Control
+    gatekeeper: Gatekeeper
+    areas: tuple[object, ...]
 
 
 def build_parts(
@@ -244,6 +248,8 @@ def build_parts(
         vouchers=vouchers,
         trials=trials,
         portal=portal,
+        gatekeeper=NobodyYet(),
+        areas=(),
         control=Control(
             desk=StaffDesk(settlement, shelf, site),
             claims_desk=ClaimsDesk(settlement, site),

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from easyisp_edge.web.admin.openapi import description_routes
+from easyisp_edge.web.admin.origins import allow_origins
+from easyisp_edge.web.admin.problems import problem
 from easyisp_edge.web.box_pages import BoxPages
 from easyisp_edge.web.captive_api import CaptiveApi
 from easyisp_edge.web.claim_api import ClaimApi
@@ -25,7 +28,7 @@ from easyisp_edge.web.standing_pages import SwitchPages
 from easyisp_edge.web.voucher_pages import VoucherPages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from aiohttp.typedefs import Middleware
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from easyisp_edge.errors import EdgeError
     from easyisp_edge.services.judgement import Receiver
     from easyisp_edge.services.settlement import SettlementService
+    from easyisp_edge.web.admin.serving import Desk
     from easyisp_edge.web.portal import Portal
 
 
@@ -81,8 +85,18 @@ def callbacks_app(settlement: SettlementService, receiver_of: Callable[[str], Re
     return app
 
 
-def admin_app(facts: Callable[[], Mapping[str, Any]]) -> web.Application:
-    """The owner's door."""
-    app = _app(callback_error)
-    app.add_routes(Health(facts).routes())
+def admin_app(
+    facts: Callable[[], Mapping[str, Any]], desk: Desk, areas: Sequence[object], origins: Callable[[], Collection[str]]
+) -> web.Application:
+    """The owner's door.
+
+    Args:
+        facts: How the daemon is.
+        desk: Serves the back office.
+        areas: What the back office offers.
+        origins: Where front ends may come from that run in browsers.
+    """
+    app = _app(problem)
+    allow_origins(app, origins)
+    app.add_routes([*Health(facts).routes(), *desk.routes(areas), *description_routes([type(area) for area in areas])])
     return app

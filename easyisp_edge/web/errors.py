@@ -10,10 +10,13 @@ from aiohttp import web
 from easyisp_edge.errors import (
     ConflictError,
     EdgeError,
+    ForbiddenError,
     InvalidError,
     NotFoundError,
     OutcomeUnknownError,
     RefusedError,
+    TooManyError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
@@ -26,9 +29,12 @@ log = logging.getLogger(__name__)
 
 _STATUS: tuple[tuple[type[EdgeError], int], ...] = (
     (InvalidError, 400),
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
     (RefusedError, 422),
+    (TooManyError, 429),
     (UnavailableError, 503),
     (OutcomeUnknownError, 502),
 )
