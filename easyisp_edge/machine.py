@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
 
 class ClockState(enum.Enum):
@@ -69,6 +70,17 @@ class Randomness(Protocol):
 
     def fraction(self) -> float:
         """Evenly spread in [0, 1); for jitter, never for secrets."""
+
+
+class Disk(Protocol):
+    """How much more can be written."""
+
+    def free_octets(self, folder: Path) -> int:
+        """What is free on the file system a folder is on, for whoever the daemon runs as.
+
+        Raises:
+            OSError: It cannot be told.
+        """
 
 
 class UdpAddress(NamedTuple):

@@ -114,6 +114,15 @@ class SystemRandomness:
         return random.random()  # noqa: S311 - jitter is no secret
 
 
+class SystemDisk:
+    """The machine's file systems."""
+
+    def free_octets(self, folder: Path) -> int:
+        """What is free on the file system a folder is on, without what is kept for root."""
+        found = os.statvfs(folder)
+        return found.f_bavail * found.f_frsize
+
+
 class SocketUdpEndpoint:
     """A `UdpEndpoint` on a real socket, already bound (by us or by systemd)."""
 

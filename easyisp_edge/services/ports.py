@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from easyisp_edge.domain.central import DownMessage, HubState, Stored
+    from easyisp_edge.domain.events import Stream
     from easyisp_edge.domain.payments import MoneyRecord, PaymentReport, PromptAccepted, StkPush
     from easyisp_edge.domain.routers import (
         ActiveSession,
@@ -189,3 +191,43 @@ class SessionControl(Protocol[SessionT_contra]):
             RefusedError: The router said no.
             UnavailableError: The router did not answer; the session may have ended. Go by its API.
         """
+
+
+class Central(Protocol):
+    """The hub, for a box that is enrolled there.
+
+    Every call takes a `counter`, above all before it in its lane. It raises `UnavailableError` where nobody who is
+    the hub answered anything that says something (nothing is known then; the same may be asked again), and
+    `RefusedError` with a code of `domain.central` where the hub itself refuses.
+    """
+
+    async def upload(self, stream: Stream, body: bytes, own_last: int, counter: int) -> Stored:
+        """Send a batch of a stream, packed by gzip.
+
+        Args:
+            stream: Which.
+            body: Lines.
+            own_last: The number of the last event there is here.
+            counter: Of the stream's lane.
+        """
+
+    async def keep_fork(self, stream: Stream, body: bytes, counter: int) -> None:
+        """Have lines kept that the hub knows otherwise; packed, as a batch."""
+
+    async def state(self, counter: int) -> HubState:
+        """How far the hub has come with this box."""
+
+    async def page(self, stream: Stream, after: int, counter: int) -> list[bytes]:
+        """The next events the hub has after a number, in order; none where there are none."""
+
+    async def begin_epoch(self, epoch: int, counter: int) -> int:
+        """Begin a new life of the site; gives the one it is in then."""
+
+    async def messages(self, after: int, wait_seconds: int, counter: int) -> list[DownMessage]:
+        """What waits after a number; waits so long for it. A connection that hangs is `SILENT`."""
+
+    async def look_up(self, mpesa_receipt_number: str, short_code: str, counter: int) -> None:
+        """Have a receipt looked up; the answer comes as a message."""
+
+    async def time(self, nonce: str, counter: int) -> datetime:
+        """What time it is, answering that nonce."""

@@ -133,6 +133,7 @@ def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
             "cell_size_check=ON",
             f"cache_size=-{cache_kib}",
             "query_only=ON" if mode == "ro" else "synchronous=FULL",
+            "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from easyisp_edge.domain.event_lines import parked_digest
 from easyisp_edge.domain.events import GENESIS, Event, Stream, chain
 from easyisp_edge.store.columns import instant
 
@@ -43,11 +44,37 @@ class EventsTable:
             clock=self._clock.state.value,
             data=data,
         )
+        self.keep(event)
+        return event
+
+    def keep(self, event: Event) -> None:
+        """Write an event as it is; whether it continues its stream is the caller's to see."""
         self._sql.execute(
             "INSERT INTO events (stream, sequence, type, key, at, body, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (stream.value, event.sequence, kind, key, instant(event.at), event.body, event.digest),
+            (
+                event.stream.value,
+                event.sequence,
+                event.type,
+                event.key,
+                instant(event.at),
+                event.body,
+                event.digest,
+            ),
         )
-        return event
+
+    def bodies_after(self, stream: Stream, sequence: int, limit: int) -> list[tuple[int, bytes]]:
+        """The next events after a number, in order: number and body, which is a line as it is sent."""
+        rows = self._sql.execute(
+            "SELECT sequence, body FROM events WHERE stream = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            (stream.value, sequence, limit),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def digest_of(self, stream: Stream, sequence: int) -> bytes | None:
+        """The digest of an event, where it is there."""
+        query = "SELECT digest FROM events WHERE stream = ? AND sequence = ?"
+        row = self._sql.execute(query, (stream.value, sequence)).fetchone()
+        return None if row is None else bytes(row[0])
 
     def head(self, stream: Stream) -> tuple[int, bytes]:
         """Number and digest of a stream's last event; 0 and `GENESIS` when it is empty."""
@@ -84,14 +111,31 @@ class EventsTable:
     def first_break(self, stream: Stream) -> int | None:
         """The number of the first event that is missing or was changed; None when the chain holds. A long read."""
         expected, previous = 1, GENESIS
+        if stream is Stream.USAGE:
+            expected, previous = self._dropped(stream)
         rows = self._sql.execute(
             "SELECT sequence, body, digest FROM events WHERE stream = ? ORDER BY sequence", (stream.value,)
         )
         for sequence, body, digest in rows:
-            if sequence != expected or hashlib.sha256(body).digest() != digest:
+            if sequence != expected:
                 return expected
+            if hashlib.sha256(body).digest() != digest:
+                if parked_digest(body, sequence) != digest:
+                    return expected
+                expected, previous = expected + 1, digest  # no hub could keep it: the chain goes on over its digest
+                continue
             told = json.loads(body)
             if told["prev"] != previous.hex() or told["seq"] != sequence:
                 return expected
             expected, previous = expected + 1, digest
         return None
+
+    def _dropped(self, stream: Stream) -> tuple[int, bytes]:
+        """Where a stream begins that may have lost its beginning to a full disk, and what that is chained to."""
+        row = self._sql.execute(
+            "SELECT sequence, body FROM events WHERE stream = ? ORDER BY sequence LIMIT 1", (stream.value,)
+        ).fetchone()
+        if row is None or row[0] == 1:
+            return 1, GENESIS
+        told = json.loads(row[1])
+        return row[0], bytes.fromhex(told["prev"]) if "prev" in told else GENESIS

@@ -332,3 +332,82 @@ CREATE TRIGGER events_stand BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_kept BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+-- Since when the rows that change are told in the events, and how far the rows that stood before are told.
+CREATE TABLE recording (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  since TEXT NOT NULL,
+  standing TEXT,
+  standing_after TEXT NOT NULL
+) STRICT;
+
+-- What this box went on with after a number from which its hub knows it otherwise: its events then, and the rows
+-- they had changed, until those are told anew or a person knows why they cannot be.
+CREATE TABLE events_forked (
+  fork INTEGER NOT NULL CHECK (fork > 0),
+  stream TEXT NOT NULL CHECK (stream IN ('money', 'usage')),
+  sequence INTEGER NOT NULL CHECK (sequence > 0),
+  type TEXT NOT NULL,
+  key TEXT NOT NULL,
+  at TEXT NOT NULL,
+  body BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (fork, stream, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rows_forked (
+  fork INTEGER NOT NULL CHECK (fork > 0),
+  place TEXT NOT NULL,
+  key TEXT NOT NULL,
+  row TEXT NOT NULL,
+  told TEXT NOT NULL DEFAULT 'waiting' CHECK (told IN ('waiting', 'anew', 'refused')),
+  PRIMARY KEY (fork, place, key)
+) STRICT, WITHOUT ROWID;
+
+-- Who this box is to its hub, and how the two stand; of each lane the number no request has gone beyond, and of each
+-- stream how far the hub has it; events that the hub cannot take; what should not have come; receipts that were asked
+-- about; and configurations by the hub.
+CREATE TABLE sync_site (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  hub_url TEXT NOT NULL,
+  site_id TEXT NOT NULL,
+  epoch INTEGER NOT NULL CHECK (epoch > 0),
+  hub_key BLOB NOT NULL CHECK (length(hub_key) = 32),
+  public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+  callback_base TEXT NOT NULL,
+  enrolled_at TEXT NOT NULL,
+  phase TEXT NOT NULL CHECK (phase IN ('joining', 'in_step', 'apart')),
+  down_after INTEGER NOT NULL CHECK (down_after >= 0)
+) STRICT;
+CREATE TABLE sync_lanes (
+  lane TEXT PRIMARY KEY CHECK (lane IN ('money', 'usage', 'down', 'ask')),
+  counter INTEGER NOT NULL DEFAULT 0 CHECK (counter >= 0),
+  acked INTEGER NOT NULL DEFAULT 0 CHECK (acked >= 0)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sync_parked (
+  stream TEXT NOT NULL CHECK (stream IN ('money', 'usage')),
+  sequence INTEGER NOT NULL CHECK (sequence > 0),
+  parked_at TEXT NOT NULL,
+  PRIMARY KEY (stream, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sync_alarms (
+  kind TEXT PRIMARY KEY,
+  times INTEGER NOT NULL CHECK (times > 0),
+  untold INTEGER NOT NULL CHECK (untold >= 0),
+  first_at TEXT NOT NULL,
+  last_at TEXT NOT NULL,
+  told_at TEXT,
+  detail TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sync_asks (
+  mpesa_receipt_number TEXT PRIMARY KEY,
+  gateway_id TEXT NOT NULL,
+  asked_at TEXT NOT NULL,
+  times INTEGER NOT NULL CHECK (times > 0)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE central_configs (
+  version INTEGER PRIMARY KEY CHECK (version > 0),
+  content TEXT NOT NULL,
+  received_at TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('trying', 'good', 'withdrawn', 'refused')),
+  boot_id TEXT
+) STRICT;

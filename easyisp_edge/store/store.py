@@ -10,20 +10,28 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from easyisp_edge.errors import UnavailableError
+from easyisp_edge.store.central_configs import CentralConfigsTable
+from easyisp_edge.store.changes import RowChanges
 from easyisp_edge.store.claims import ClaimsTable
 from easyisp_edge.store.clock import ClockTable
 from easyisp_edge.store.customers import CustomersTable
 from easyisp_edge.store.devices import Devices
 from easyisp_edge.store.events import EventsTable
 from easyisp_edge.store.evidence import EvidenceTable
+from easyisp_edge.store.forks import Forks
 from easyisp_edge.store.gateway_states import GatewayStatesTable
 from easyisp_edge.store.grants import GrantsTable
+from easyisp_edge.store.guards import unguarded
 from easyisp_edge.store.ledger import LedgerTable
 from easyisp_edge.store.packages import PackagesTable
 from easyisp_edge.store.payments import PaymentsTable
 from easyisp_edge.store.posters import PostersTable
 from easyisp_edge.store.purchases import PurchasesTable
+from easyisp_edge.store.rebuild import Rebuild
 from easyisp_edge.store.sessions import SessionsTable
+from easyisp_edge.store.standing import StandingRows
+from easyisp_edge.store.sync_alarms import SyncAlarmsTable
+from easyisp_edge.store.sync_state import SyncTable
 from easyisp_edge.store.vouchers import TrialsTable, VouchersTable
 
 if TYPE_CHECKING:
@@ -60,6 +68,13 @@ class Tables:
         self.vouchers = VouchersTable(connection)
         self.trials = TrialsTable(connection)
         self.events = EventsTable(connection, clock)
+        self.sync = SyncTable(connection)
+        self.alarms = SyncAlarmsTable(connection, self.events)
+        self.central = CentralConfigsTable(connection)
+        self.changes = RowChanges(connection, self.events)
+        self.standing = StandingRows(connection, self.changes)
+        self.rebuild = Rebuild(connection, self.events, clock)
+        self.forks = Forks(connection, self.events, self.changes, self.rebuild)
 
 
 class _Waiting(Generic[T]):
@@ -126,6 +141,34 @@ class Store:
         """Run a long read off the event loop."""
         return await self._database.survey(lambda connection: work(Tables(connection, None)))
 
+    async def rewrite(self, work: Callable[[Tables], T]) -> T:
+        """Put right the books themselves, in one transaction, with nothing in the way that guards them in daily use.
+
+        Neither triggers nor foreign keys hold within it, and what it changes is told in no event; the guards stand
+        again after it. To be used while `run` runs.
+
+        Raises:
+            UnavailableError: It was not committed; nothing of it remains.
+            Exception: What `work` raised; nothing of it remains.
+        """
+        try:
+            result = await self._database.write(lambda connection: self._rewritten(connection, work))
+        except sqlite3.Error as error:
+            raise UnavailableError("store.not_written", f"The box could not write to its disk: {error}.") from error
+        finally:
+            self.read = Tables(self._database.reading, None)  # what it remembers of rows may be otherwise now
+        await self.write(lambda _: None)  # whoever reads sees it from the next commit on
+        return result
+
+    def _rewritten(self, connection: sqlite3.Connection, work: Callable[[Tables], T]) -> T:
+        self._tables = None
+        with unguarded(connection):
+            tables = Tables(connection, self._clock)
+            result = work(tables)
+            tables.changes.forget()
+            tables.clock.write_down(self._clock.mark())
+        return result
+
     async def run(self) -> Never:
         """Commit what arrives, for as long as the daemon lives; everybody's `write` waits on this."""
         while True:
@@ -153,21 +196,24 @@ class Store:
             _answer(shared)
 
     def _run_shared(self, connection: sqlite3.Connection, shared: list[_Waiting[Any]]) -> None:
-        if self._tables is None:
-            self._tables = Tables(connection, self._clock)
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if self._tables is None:
+                self._tables = Tables(connection, self._clock)
+                self._tables.changes.look()
             for repeatable, several in itertools.groupby(shared, key=lambda waiting: waiting.repeatable):
                 if repeatable:
                     _run_together(connection, self._tables, list(several))
                 else:
                     for waiting in several:
                         _run_one(connection, self._tables, waiting)
+            self._tables.changes.count(self._clock.now())
             self._tables.clock.write_down(self._clock.mark())
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
                 connection.execute("ROLLBACK")
+            self._tables = None
             raise
 
 
@@ -176,10 +222,12 @@ def _run_together(connection: sqlite3.Connection, tables: Tables, several: list[
     try:
         for waiting in several:
             waiting.result = waiting.work(tables)
+        tables.changes.tell()
     except sqlite3.OperationalError:
         raise
     except Exception:  # noqa: BLE001 - whoever it is will hear of it when run alone
         connection.execute("ROLLBACK TO several")
+        tables.changes.look()
         for waiting in several:
             _run_one(connection, tables, waiting)
     connection.execute("RELEASE several")
@@ -189,10 +237,12 @@ def _run_one(connection: sqlite3.Connection, tables: Tables, waiting: _Waiting[A
     connection.execute("SAVEPOINT one")
     try:
         waiting.result = waiting.work(tables)
+        tables.changes.tell()
     except sqlite3.OperationalError:
         raise  # the disk, not the work: nobody in this commit may be told it went well
     except Exception as error:  # noqa: BLE001 - handed to the one who asked
         connection.execute("ROLLBACK TO one")
+        tables.changes.look()
         waiting.error = error
     connection.execute("RELEASE one")
 

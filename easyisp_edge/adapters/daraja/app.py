@@ -247,7 +247,7 @@ class DarajaApp:
         body = dict(fields(self.instant()))
         headers = HEADERS | {"Authorization": f"Bearer {token}"}
         request = self._http.build_request(method, self._base_url + path, headers=headers, json=body)
-        return request, [token, str(body.get("Password", ""))]
+        return request, [token, *(str(body.get(name, "")) for name in ("Password", "SecurityCredential"))]
 
     async def _send(self, request: httpx.Request, secrets: list[str], *, paced: bool, octets_max: int) -> WireAnswer:
         if paced:

@@ -39,6 +39,7 @@ from easyisp_edge.lab.daraja.stk_query import StkQuery
 from easyisp_edge.lab.daraja.subscribers import Subscribers
 from easyisp_edge.lab.daraja.teller import Teller
 from easyisp_edge.lab.daraja.tokens import Tokens
+from easyisp_edge.lab.daraja.transaction_status import TransactionStatus
 from easyisp_edge.lab.daraja.wire import Wire
 
 if TYPE_CHECKING:
@@ -136,6 +137,17 @@ class DarajaLab(LabMoney, LabApis):
         self._dynamic_qr = DynamicQr(
             door=door, identifiers=self._identifiers, conversation_id=self.options.qr_conversation_id
         )
+        self._status = TransactionStatus(
+            clock=self.clock,
+            door=door,
+            identifiers=self._identifiers,
+            ledger=self._ledger,
+            subscribers=self._subscribers,
+            courier=self._courier,
+            background=self._background,
+            handling=self.options.status,
+            url_rules=url_rules,
+        )
 
     def _join_stk(self, door: Door) -> Wire:
         answers = Answers(self._identifiers, self.options.error_keys, self._closing)
@@ -161,7 +173,7 @@ class DarajaLab(LabMoney, LabApis):
             life=self._life,
         )
         query = StkQuery(clock=self.clock, options=self.options, door=door, ledger=self._ledger)
-        apis = (self._oauth, push, query, self._pull, self._c2b, self._dynamic_qr)
+        apis = (self._oauth, push, query, self._pull, self._c2b, self._dynamic_qr, self._status)
         return Wire(self.clock, answers, [api.routes() for api in apis])
 
     async def start(self, host: str = "127.0.0.1", wire_port: int = 0, phone_port: int = 0) -> None:

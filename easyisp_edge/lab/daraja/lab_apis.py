@@ -1,4 +1,4 @@
-"""How the APIs beside STK behave, as far as a script decides it: Pull, C2B, Dynamic QR."""
+"""How the APIs beside STK behave, as far as a script decides it: Pull, C2B, Dynamic QR, Transaction Status."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from easyisp_edge.lab.daraja.ledger import Ledger, NoticeSent
     from easyisp_edge.lab.daraja.pull import Pull
     from easyisp_edge.lab.daraja.pull_handling import PullHandling
+    from easyisp_edge.lab.daraja.status_handling import StatusHandling
+    from easyisp_edge.lab.daraja.transaction_status import StatusAsked, TransactionStatus
 
 
 class LabApis:
@@ -22,6 +24,7 @@ class LabApis:
     _c2b: C2b
     _c2b_register: C2bRegister
     _dynamic_qr: DynamicQr
+    _status: TransactionStatus
 
     def set_pull(self, handling: PullHandling) -> None:
         """How Pull behaves from now on."""
@@ -69,3 +72,16 @@ class LabApis:
     def next_qr_answers(self, *faults: Fault | None) -> None:
         """What the next requests for a picture get."""
         self._dynamic_qr.faults.extend(*faults)
+
+    def set_status(self, handling: StatusHandling) -> None:
+        """How Transaction Status behaves from now on."""
+        self._status.handling = handling
+
+    def next_status_answers(self, *faults: Fault | None) -> None:
+        """What the next look-ups of a receipt get instead of being taken."""
+        self._status.faults.extend(*faults)
+
+    @property
+    def status_asked(self) -> list[StatusAsked]:
+        """The look-ups that were taken."""
+        return self._status.asked

@@ -10,6 +10,7 @@ from easyisp_edge.lab.daraja.behaviour import PENDING_SHAPES, Behaviour, QueryAn
 from easyisp_edge.lab.daraja.c2b_handling import C2bHandling
 from easyisp_edge.lab.daraja.faults import ErrorKeys, Fault
 from easyisp_edge.lab.daraja.pull_handling import PullHandling
+from easyisp_edge.lab.daraja.status_handling import StatusHandling
 
 
 class CallbackUrlRules(enum.StrEnum):
@@ -42,6 +43,7 @@ class DarajaOptions:
         behaviour: Of every push nothing else is chosen for.
         pull: How the Pull API behaves.
         c2b: How the C2B API and its notices behave.
+        status: How the Transaction Status API behaves.
         qr_conversation_id: A picture's `ResponseCode` is a conversation id instead of 00.
         till_sms_masks_phone: A till owner's message hides the middle of the payer's number.
     """
@@ -64,6 +66,7 @@ class DarajaOptions:
     behaviour: Behaviour = field(default_factory=Behaviour)
     pull: PullHandling = field(default_factory=PullHandling)
     c2b: C2bHandling = field(default_factory=C2bHandling)
+    status: StatusHandling = field(default_factory=StatusHandling)
     qr_conversation_id: bool = False
     till_sms_masks_phone: bool = False
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.payers import Payer
@@ -23,6 +24,7 @@ from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.judgement import Judge
 from easyisp_edge.store import migrations
 from easyisp_edge.store.gateway_states import GatewayState
+from easyisp_edge.store.guards import unguarded
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import START, ManualTime, SeededRandomness
 from tests.fakes.gateway import PAYER, PNG, callback_paid, money_record, not_paid, query_paid
@@ -69,6 +71,14 @@ def fill(tx: Tables) -> None:
     _take_over(tx, judge)
     _give(tx, judge)
     _use(tx)
+
+
+def _fork(tx: Tables) -> None:
+    """Have it tell its rows, and part from its hub over the last of them."""
+    tx.changes.begin(START)
+    add_purchase(tx, a_purchase(purchase_id="9" * 32, account_reference="TVWXY34"), "fourth token")
+    tx.changes.tell()
+    tx.forks.set_aside(Stream.MONEY, tx.events.head(Stream.MONEY)[0] - 1)
 
 
 def _merged(tx: Tables, judge: Judge) -> None:
@@ -131,6 +141,8 @@ def main() -> None:
     """Write the file."""
     connection, tx = tables_in_memory()
     fill(tx)
+    with unguarded(connection):
+        _fork(tx)
     check_books(connection)
     path = RELEASES / f"{len(migrations.scripts()):04}.sql"
     path.write_text("".join(f"{line}\n" for line in connection.iterdump()), encoding="utf-8")

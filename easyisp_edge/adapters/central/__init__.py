@@ -1,0 +1,1 @@
+"""The hub: what it is asked and what it says, on the wire."""

@@ -1,0 +1,181 @@
+"""`hub`: runs the hub, and minds its sites."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.commands.logs import write_logs
+from easyisp_edge.errors import EdgeError
+from easyisp_edge.system import SystemClock, SystemRandomness
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from easyisp_edge.hub.enrolment import Enrolment, SeenSite
+
+EXIT_DONE, EXIT_REFUSED = 0, 1
+CONFIG_FILE = Path("/etc/easyisp-hub/hub.toml")
+_BACKLOG = 1024
+
+
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the command with its sub-commands."""
+    parser = subparsers.add_parser("hub", help="run the hub of a fleet, and mind its sites", description=__doc__)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    running = actions.add_parser("run", help="run the hub")
+    _add_config(running)
+    running.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    running.add_argument("--log-json", action="store_true", help="one JSON object a line")
+    running.set_defaults(run=run_hub)
+    minding = actions.add_parser("site", help="add, list and confirm sites").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    adding = minding.add_parser("add", help="add a site, or give one a new box: prints the code for it")
+    adding.add_argument("name", metavar="NAME", help="what people call the site")
+    _add_config(adding, as_json=True)
+    adding.set_defaults(run=add_site)
+    listing = minding.add_parser("list", help="list all sites with the fingerprints of their boxes")
+    _add_config(listing, as_json=True)
+    listing.set_defaults(run=list_sites)
+    confirming = minding.add_parser("confirm", help="say that a box shows the same fingerprint as the hub")
+    confirming.add_argument("site", metavar="ID", help="the site's id")
+    _add_config(confirming, as_json=True)
+    confirming.set_defaults(run=confirm_site)
+
+
+def _add_config(parser: ArgumentParser, *, as_json: bool = False) -> None:
+    parser.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help="the hub's hub.toml")
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run_hub(args: Namespace) -> int:
+    """Run until a signal ends it; gives the exit code."""
+    write_logs(args.log_level, as_json=args.log_json)
+    return _ended(_run(args.config))
+
+
+def add_site(args: Namespace) -> int:
+    """Make a code for a site; gives the exit code."""
+
+    async def add(enrolment: Enrolment) -> tuple[dict[str, Any], str]:
+        new = await enrolment.new_code(args.name)
+        said = (
+            f"site  {new.site_id}\ncode  {new.code}\nGood once, for {new.minutes} minutes. Nobody can show it again.\n"
+        )
+        return new._asdict(), said
+
+    return _minded(args, add)
+
+
+def list_sites(args: Namespace) -> int:
+    """List all sites; gives the exit code."""
+
+    async def found(enrolment: Enrolment) -> tuple[dict[str, Any], str]:
+        seen = await enrolment.seen()
+        lines = [f"{one.site.site_id}  {one.site.name}: {_stands(one)}\n" for one in seen]
+        return {"sites": [_as_json(one) for one in seen]}, "".join(lines) or "There are no sites yet.\n"
+
+    return _minded(args, found)
+
+
+def confirm_site(args: Namespace) -> int:
+    """Confirm the box of a site; gives the exit code."""
+
+    async def confirm(enrolment: Enrolment) -> tuple[dict[str, Any], str]:
+        await enrolment.confirm(args.site)
+        return {"site": args.site, "state": "confirmed"}, "Confirmed. The box gets what waits for it now.\n"
+
+    return _minded(args, confirm)
+
+
+def _stands(seen: SeenSite) -> str:
+    if not seen.fingerprint:
+        return "no box yet"
+    return f"{seen.site.state}, epoch {seen.site.epoch}, seen {seen.last_seen_at or 'never'}, key {seen.fingerprint}"
+
+
+def _as_json(seen: SeenSite) -> dict[str, Any]:
+    return {
+        "site": seen.site.site_id,
+        "name": seen.site.name,
+        "state": seen.site.state,
+        "epoch": seen.site.epoch,
+        "fingerprint": seen.fingerprint or None,
+        "lastSeenAt": seen.last_seen_at,
+    }
+
+
+async def _run(file: Path) -> None:
+    # Only a hub needs these, and a box's other commands are to start without them.
+    from easyisp_edge.hub.config import load_hub_config  # noqa: PLC0415
+    from easyisp_edge.hub.hub import Hub  # noqa: PLC0415
+
+    hub = Hub(load_hub_config(file), SystemClock(), SystemRandomness(), _listening)
+    loop = asyncio.get_running_loop()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ending, hub.stop)
+    await hub.run()
+
+
+def _listening(name: str, address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise EdgeError(
+            "door.not_opened", f"The {name} cannot be opened on {address} port {port}: {error.strerror}."
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def _opened(file: Path) -> AsyncIterator[Enrolment]:
+    """The hub's sites, without its doors; a hub that runs may go on."""
+    from easyisp_edge.hub.config import load_hub_config  # noqa: PLC0415 - as above
+    from easyisp_edge.hub.keys import load_or_make_key  # noqa: PLC0415
+    from easyisp_edge.hub.parts import build_parts  # noqa: PLC0415
+    from easyisp_edge.hub.store.database import open_database  # noqa: PLC0415
+
+    config, randomness = load_hub_config(file), SystemRandomness()
+    key = load_or_make_key(config.key_file, randomness)
+    database = await open_database(config.database)
+    try:
+        yield build_parts(config, database, key, SystemClock(), randomness).enrolment
+    finally:
+        await database.close()
+
+
+def _minded(args: Namespace, work: Callable[[Enrolment], Coroutine[Any, Any, tuple[dict[str, Any], str]]]) -> int:
+    async def minding() -> None:
+        async with _opened(args.config) as enrolment:
+            content, said = await work(enrolment)
+        sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n" if args.json else said)
+
+    return _ended(minding())
+
+
+def _ended(work: Coroutine[Any, Any, None]) -> int:
+    """Run it to its end; what was expected to go wrong is said."""
+    code = EXIT_DONE
+    try:
+        asyncio.run(work)
+    except* EdgeError as errors:
+        _say(errors)
+        code = EXIT_REFUSED
+    return code
+
+
+def _say(errors: BaseExceptionGroup[EdgeError]) -> None:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _say(error)
+        else:
+            sys.stderr.write(f"{error.message}\n")

@@ -1,0 +1,96 @@
+"""The hub's configuration: one file, `hub.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from easyisp_edge.domain.database_address import (
+    POSTGRESQL_PORT,
+    DatabaseAddress,
+    PostgresqlAddress,
+    SqliteAddress,
+)
+from easyisp_edge.errors import InvalidError
+
+_OCTETS_MAX = 100_000
+_EXAMPLES = "sqlite:///var/lib/easyisp-hub/hub.sqlite or postgresql://hub:password@127.0.0.1/hub"
+
+
+def parse_database(text: object) -> DatabaseAddress:
+    """Read the address of the hub's database.
+
+    Raises:
+        ValueError: It is none. The message says no password.
+    """
+    if isinstance(text, SqliteAddress | PostgresqlAddress):
+        return text
+    try:
+        parts = urlsplit(str(text).strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"no address of a database; write it as {_EXAMPLES}") from None
+    path = unquote(parts.path)
+    if parts.query or parts.fragment:
+        raise ValueError(f"something stands behind the name; write it as {_EXAMPLES}")
+    if parts.scheme == "sqlite" and not parts.netloc and path.startswith("/") and not path.endswith("/"):
+        return SqliteAddress(Path(path))
+    if parts.scheme in {"postgresql", "postgres"} and parts.hostname and parts.username and path.strip("/"):
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        host = unquote(parts.hostname)
+        return PostgresqlAddress(host, port or POSTGRESQL_PORT, user, password, path.removeprefix("/"))
+    raise ValueError(f"no address of a database; write it as {_EXAMPLES}")
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("has to be the address boxes and M-Pesa reach, without a path: https://hub.example.com")
+    return url.rstrip("/")
+
+
+class HubConfig(BaseModel):
+    """What `hub.toml` says.
+
+    Args:
+        address: Where the hub listens; what ends TLS stands before it.
+        port: TCP port; 0 for any that is free.
+        public_url: How boxes and M-Pesa reach it.
+        database: Where what it knows is kept.
+        key_file: Its signing key, made at the first start. Hubs that share a database share this file too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8700
+    public_url: Annotated[str, AfterValidator(_public_url)]
+    database: Annotated[SqliteAddress | PostgresqlAddress, BeforeValidator(parse_database)]
+    key_file: Path
+
+
+def load_hub_config(path: Path) -> HubConfig:
+    """Read the hub's configuration; names of files in it are relative to its folder.
+
+    Raises:
+        InvalidError: It cannot be read, or is wrong; the message names every fault and no secret.
+    """
+    try:
+        with path.open("rb") as file:
+            content = tomllib.loads(file.read(_OCTETS_MAX).decode())
+        config = HubConfig.model_validate(content)
+    except OSError as error:
+        raise InvalidError("hub.config", f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidError("hub.config", f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise InvalidError("hub.config", "\n".join(f"{path}: {_said(fault)}" for fault in error.errors())) from None
+    return config.model_copy(update={"key_file": path.parent / config.key_file})
+
+
+def _said(fault: Any) -> str:
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"

@@ -1,0 +1,131 @@
+"""From events to rows of the books: pure; what cannot be made a row is said, and never in the way of others."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from easyisp_edge.domain.row_images import KEYS_OF, KIND_OF
+from easyisp_edge.hub.store.projections import put_rows, searched, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from easyisp_edge.domain.events import Stream
+    from easyisp_edge.hub.batches import Line
+    from easyisp_edge.hub.store.database import Row, Transaction
+
+_SCHEMA_VERSION = 1
+_NUMBER_MOST = 2**63
+_REASON_LENGTH = 200
+_NUL = "\0"
+
+
+class CannotProject(NamedTuple):
+    """An event of which not all rows could be made.
+
+    Args:
+        site_id: Whose.
+        stream: Of which stream.
+        seq: Its number.
+        reason: For people.
+    """
+
+    site_id: str
+    stream: Stream
+    seq: int
+    reason: str
+
+
+class Projection:
+    """Collects the rows that events tell, the last word on each."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[tuple[str, str], Row]] = {}
+        self.failures: list[CannotProject] = []
+
+    def add(self, site_id: str, stream: Stream, lines: Iterable[Line]) -> None:
+        """Take in events of one stream, in their order."""
+        for line in lines:
+            if line.kind != KIND_OF[stream]:
+                continue
+            reasons = [reason for reason in self._reasons(site_id, stream, line) if reason]
+            if reasons:
+                told = "; ".join(dict.fromkeys(reasons))[:_REASON_LENGTH]
+                self.failures.append(CannotProject(site_id, stream, line.seq, told))
+
+    async def put(self, tx: Transaction) -> None:
+        """Put what was collected."""
+        for table, rows in sorted(self._rows.items()):
+            await put_rows(tx, table, [row for _, row in sorted(rows.items())])
+
+    def _reasons(self, site_id: str, stream: Stream, line: Line) -> Iterable[str]:
+        """Put an event's rows; yields why where one cannot be."""
+        if line.schema_version != _SCHEMA_VERSION:
+            yield "its data is of a newer release"
+            return
+        tables = None if line.data is None else line.data.get("rows")
+        if not isinstance(tables, dict):
+            yield "it holds no rows"
+            return
+        for name, rows in tables.items():
+            table = table_of(stream, name)
+            if table is None or not isinstance(rows, list):
+                yield f"no table of this hub's: {_plain(name)[:40]}"
+                continue
+            for image in rows:
+                yield self._add_row(site_id, line.seq, table, KEYS_OF[stream][name], image)
+
+    def _add_row(self, site_id: str, seq: int, table: str, key: tuple[str, ...], image: Any) -> str:
+        row_key = _row_key(key, image)
+        if row_key is None:
+            return f"a row of {table} without its key"
+        try:
+            values = [_value(image.get(name), kind) for name, kind in searched(table)]
+        except ValueError:
+            return f"a row of {table} with a value of the wrong kind"
+        body = _plain(json.dumps(image, ensure_ascii=False, separators=(",", ":")))
+        self._rows.setdefault(table, {})[site_id, row_key] = (site_id, row_key, seq, *values, body)
+        return ""
+
+
+def _row_key(key: tuple[str, ...], image: Any) -> str | None:
+    """What a row is known by within its site and table: the value, or a JSON list where it takes several."""
+    if not isinstance(image, dict):
+        return None
+    values = [image.get(name) for name in key]
+    if any(not isinstance(value, str | int) or isinstance(value, bool) for value in values):
+        return None
+    text = str(values[0]) if len(values) == 1 else json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return None if _NUL in text or _plain(text) != text else text
+
+
+def _value(value: Any, kind: str) -> Any:
+    """A searched column's value.
+
+    Raises:
+        ValueError: It is not of that kind.
+    """
+    if value is None:
+        return None
+    if kind == "BIGINT":
+        if type(value) is int and -_NUMBER_MOST <= value < _NUMBER_MOST:
+            return value
+    elif isinstance(value, str) and _NUL not in value and _plain(value) == value:
+        return value
+    raise ValueError(kind)
+
+
+def _plain(text: str) -> str:
+    """A text that UTF-8 can hold: half of a surrogate pair cannot be."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def as_row(failure: CannotProject, at: str) -> Row:
+    """A failure as it is noted."""
+    return failure.site_id, failure.stream.value, failure.seq, failure.reason, at
+
+
+def sites_in(failures: Iterable[CannotProject]) -> Mapping[str, str]:
+    """The sites that had failures, with the last of each."""
+    return {failure.site_id: f"{failure.stream.value} {failure.seq}" for failure in failures}
