@@ -17,12 +17,14 @@ _COMMANDS = (
     "claims",
     "grants",
     "vouchers",
+    "admin",
     "poster",
     "gateway",
     "router",
     "freeradius",
     "import",
     "verify-ledger",
+    "openapi",
 )
 # Where a command cannot be the name of its module.
 _MODULES = {"import": "import_users"}

@@ -72,7 +72,7 @@ class Doors:
         )
         self.admin = await self._open("admin", office, edge.admin.address, edge.admin.port)
         if edge.callbacks.enabled:
-            app = callbacks_app(parts.settlement, parts.site.receiver)
+            app = callbacks_app(parts.settlement, parts.site.receiver, parts.webhook)
             self.callbacks = await self._open("callbacks", app, edge.callbacks.address, edge.callbacks.port)
 
     async def open_control(self, path: Path, control: Control) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.routeros.legacy_users import read_export
 from easyisp_edge.adapters.routeros.watch import RouterWatch
+from easyisp_edge.daemon.back_office import site_areas
 from easyisp_edge.daemon.bells import LoginsFirst
+from easyisp_edge.daemon.staff_parts import StaffParts
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
 from easyisp_edge.portal_files import portal_folder
@@ -16,13 +18,16 @@ from easyisp_edge.services.access import AccessService
 from easyisp_edge.services.accounting import AccountingService, ReportingRouter
 from easyisp_edge.services.claims import ClaimGateway, ClaimService
 from easyisp_edge.services.claims_desk import ClaimsDesk
+from easyisp_edge.services.gateways_desk import GatewaysDesk
 from easyisp_edge.services.grants_desk import GrantsDesk
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.importing import ImportService
 from easyisp_edge.services.judgement import Substitute
 from easyisp_edge.services.lockout import Lockout
 from easyisp_edge.services.logins import LoginService
+from easyisp_edge.services.manual_payments import ManualPayments
 from easyisp_edge.services.outages import Outages
+from easyisp_edge.services.payment_lists import PaymentLists
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
 from easyisp_edge.services.problems import ProblemService
@@ -35,12 +40,16 @@ from easyisp_edge.services.sign_outs import SignOutService
 from easyisp_edge.services.site import Site
 from easyisp_edge.services.staff import StaffDesk
 from easyisp_edge.services.standing import StandingService
+from easyisp_edge.services.statistics import StatisticsService
 from easyisp_edge.services.sweep import SweepService
 from easyisp_edge.services.trials import TrialService
 from easyisp_edge.services.vouchers import GUESSES, VoucherService
 from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.services.wallets import WalletService
-from easyisp_edge.web.admin.serving import NobodyYet
+from easyisp_edge.services.webhook_money import WebhookMoney
+from easyisp_edge.web.admin.manual_payments import ManualPaymentsArea
+from easyisp_edge.web.admin.payment_gateways import PaymentGatewaysArea
+from easyisp_edge.web.admin.payments import PaymentsArea
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
@@ -48,14 +57,17 @@ from easyisp_edge.web.control_vouchers import ControlVouchers
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
+from easyisp_edge.web.webhooks import MpesaWebhook, WebhooksArea
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from easyisp_edge.config import Config, Router
     from easyisp_edge.daemon.gateways import Gateways
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
+    from easyisp_edge.services.keyring import Keyring
     from easyisp_edge.services.logins import Refusal
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
@@ -101,6 +113,8 @@ class Parts:
 
     clock: BoxClock
     store: Store
+    keyring: Keyring
+    gateways_desk: GatewaysDesk
     bells: Bells
     watches: dict[str, RouterWatch]
     site: Site
@@ -120,6 +134,7 @@ class Parts:
     control: Control
     gatekeeper: Gatekeeper
     areas: tuple[object, ...]
+    webhook: MpesaWebhook
 
 
 def build_parts(
@@ -130,6 +145,8 @@ def build_parts(
     randomness: Randomness,
     gateways: Gateways,
     pushes: Errands,
+    keyring: Keyring,
+    gateways_changed: Callable[[], None],
 ) -> Parts:
     """Build and join them; nothing runs yet."""
     folder = portal_folder()
@@ -221,9 +238,15 @@ def build_parts(
         pages=Pages(folder, texts),
         texts=texts,
     )
+    webhook = MpesaWebhook(WebhookMoney(settlement, site))
+    gateways_desk = GatewaysDesk(site, store, clock, identifiers, keyring, gateways_changed, since=clock.now())
+    people = StaffParts.of(store=store, clock=clock, identifiers=identifiers, keyring=keyring, site=site)
+    desk = StaffDesk(settlement, shelf, site)
     return Parts(
         clock=clock,
         store=store,
+        keyring=keyring,
+        gateways_desk=gateways_desk,
         bells=bells,
         watches=watches,
         site=site,
@@ -248,14 +271,30 @@ def build_parts(
         vouchers=vouchers,
         trials=trials,
         portal=portal,
-        gatekeeper=NobodyYet(),
-        areas=(),
+        gatekeeper=people.gate,
+        areas=(
+            *people.areas,
+            ManualPaymentsArea(ManualPayments(settlement)),
+            PaymentGatewaysArea(gateways_desk),
+            PaymentsArea(PaymentLists(store, clock), StatisticsService(store, clock, site), desk),
+            WebhooksArea(webhook),
+            *site_areas(
+                access,
+                presence=presence,
+                site=site,
+                identifiers=identifiers,
+                texts=texts,
+                health_of=lambda router_id: watches[router_id].health if router_id in watches else None,
+            ),
+        ),
+        webhook=webhook,
         control=Control(
-            desk=StaffDesk(settlement, shelf, site),
+            desk=desk,
             claims_desk=ClaimsDesk(settlement, site),
             posters=PosterService(site, shelf, store, clock),
             registration=RegistrationService(site, sweep),
             themes=(
+                people.control,
                 ControlGrants(GrantsDesk(access, presence, site)),
                 ControlImport(importing),
                 ControlVouchers(VouchersDesk(store, clock, identifiers, site)),

@@ -98,6 +98,13 @@ _OF_ROLE: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWS,
 }
 
+_RANK: Mapping[Role, int] = {Role.SUPER_ADMIN: 2, Role.ADMIN: 1}
+
+
+def is_beyond(role: Role, own: Role) -> bool:
+    """Whether a role stands above another one; STAFF and those beside it stand above nobody."""
+    return _RANK.get(role, 0) > _RANK.get(own, 0)
+
 
 def permissions_of(
     role: Role, added: Collection[Permission] = (), removed: Collection[Permission] = ()

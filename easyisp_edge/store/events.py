@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.events import GENESIS, Event, Stream, chain
+from easyisp_edge.store.acts import ActsTable
 from easyisp_edge.store.columns import instant
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ class EventsTable:
     def __init__(self, connection: sqlite3.Connection, clock: Clock | None) -> None:
         self._sql = connection
         self._clock = clock
+        self._acts = ActsTable(connection)
 
     def append(self, stream: Stream, kind: str, key: str, data: Mapping[str, Any]) -> Event:
-        """Chain an event onto its stream.
+        """Chain an event onto its stream; what says `by` whom is listed as that person's act.
 
         Raises:
             RuntimeError: This connection reads only.
@@ -47,6 +49,7 @@ class EventsTable:
             "INSERT INTO events (stream, sequence, type, key, at, body, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (stream.value, event.sequence, kind, key, instant(event.at), event.body, event.digest),
         )
+        self._acts.note(event, data)
         return event
 
     def head(self, stream: Stream) -> tuple[int, bytes]:

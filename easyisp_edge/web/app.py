@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from easyisp_edge.services.settlement import SettlementService
     from easyisp_edge.web.admin.serving import Desk
     from easyisp_edge.web.portal import Portal
+    from easyisp_edge.web.webhooks import MpesaWebhook
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
@@ -77,11 +78,13 @@ def portal_app(portal: Portal) -> web.Application:
     return app
 
 
-def callbacks_app(settlement: SettlementService, receiver_of: Callable[[str], Receiver | None]) -> web.Application:
-    """M-Pesa's door."""
+def callbacks_app(
+    settlement: SettlementService, receiver_of: Callable[[str], Receiver | None], webhook: MpesaWebhook
+) -> web.Application:
+    """M-Pesa's door, and that of whoever else is trusted to tell of payments."""
     callbacks = DarajaCallbacks(settlement, receiver_of)
     app = _app(callback_error)
-    app.add_routes(callbacks.secret_routes() + callbacks.bare_routes())
+    app.add_routes(callbacks.secret_routes() + callbacks.bare_routes() + webhook.routes())
     return app
 
 

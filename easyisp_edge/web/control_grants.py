@@ -1,4 +1,4 @@
-"""What staff ask of the running daemon about grants: what customers may use, and starting, moving and ending it."""
+"""What staff ask of the running daemon about grants: what there is, and starting, moving, extending and ending it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from easyisp_edge.config.field_types import parse_duration
 from easyisp_edge.domain.receipts import parse_receipt
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from easyisp_edge.domain.sessions import Session
-    from easyisp_edge.services.grants_desk import GrantsDesk, ListedGrant
+    from easyisp_edge.services.grants_desk import GrantsDesk
+    from easyisp_edge.services.listed_grants import ListedGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class ControlGrants:
             web.get("/control/grants", self.grants),
             web.post("/control/grants/{key}/switch", self.switch),
             web.post("/control/grants/{key}/move", self.move),
+            web.post("/control/grants/{key}/extend", self.extend),
             web.post("/control/grants/{key}/end", self.end),
         ]
 
@@ -61,6 +64,17 @@ class ControlGrants:
         fields = await read_object(request)
         mac = MacAddress.parse(needed_text(fields, "mac", most=WORD_LENGTH_MAX))
         listed = await self.desk.move(request.match_info["key"], mac, asked_by(request))
+        return answer({"grant": listed_grant_json(listed)})
+
+    async def extend(self, request: web.Request) -> web.Response:
+        """Give a grant more time."""
+        fields = await read_object(request)
+        word, reason = (
+            needed_text(fields, "for", most=WORD_LENGTH_MAX),
+            needed_text(fields, "reason", most=NOTE_LENGTH_MAX),
+        )
+        span = parse_duration(word)
+        listed = await self.desk.extend(request.match_info["key"], span, reason, asked_by(request))
         return answer({"grant": listed_grant_json(listed)})
 
     async def end(self, request: web.Request) -> web.Response:

@@ -106,11 +106,12 @@ def read_cursor(text: str) -> Position:
     try:
         at, _, key = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
         moment = datetime.fromisoformat(at)
-    except ValueError as error:  # also where it is no base64, or no UTF-8
+        position = Position(moment.astimezone(UTC), key)
+    except (ValueError, OverflowError) as error:  # also where it is no base64, no UTF-8, or at the end of time
         raise _no_cursor() from error
     if not key or moment.tzinfo is None:
         raise _no_cursor()
-    return Position(moment.astimezone(UTC), key)
+    return position
 
 
 def _no_cursor() -> InvalidError:

@@ -194,3 +194,23 @@ def test_wrong_arguments(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
 def test_spans(seconds: int, words: str) -> None:
     """In the two largest units that lie beside each other."""
     assert span(seconds) == words
+
+
+async def test_more_time_is_given_by_hand(terminal: GrantsTerminal) -> None:
+    """What is left now is said; the reason and who gave it stand in the books; what is over is refused."""
+    await terminal.office.sell(number=1)
+    said = await terminal.run("extend", "grant-1", "1h30m", "--reason", "The mast was down")
+    assert said == "1 hour (grant-1) has 2 h 30 min left now.\n"
+    (told,) = terminal.office.told("staff.grant_extended")
+    assert (told["seconds"], told["reason"]) == (5400, "The mast was down")
+    await terminal.run("end", "grant-1", "--reason", "x")
+    await terminal.run("extend", "grant-1", "1h", "--reason", "x", expect=REFUSED)
+    assert "stays over" in terminal.errors
+
+
+@pytest.mark.parametrize("span_word", ["soon", "0m", "32d", "10s"])
+async def test_a_span_that_makes_no_sense_is_refused(terminal: GrantsTerminal, span_word: str) -> None:
+    """It has to be written like a package's duration, and be of a month at most."""
+    await terminal.office.sell(number=1)
+    await terminal.run("extend", "grant-1", span_word, "--reason", "x", expect=REFUSED)
+    assert terminal.office.grant().seconds_left == 3600
