@@ -25,7 +25,7 @@ from easyisp_edge.services.logins import LoginService
 from easyisp_edge.services.outages import Outages
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.problems import ProblemService
+from easyisp_edge.services.problems import ProblemsDesk, ProblemService
 from easyisp_edge.services.purchase import PurchaseService
 from easyisp_edge.services.recovery import RecoveryService
 from easyisp_edge.services.registration import RegistrationService
@@ -43,6 +43,7 @@ from easyisp_edge.services.wallets import WalletService
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
+from easyisp_edge.web.control_problems import ControlProblems
 from easyisp_edge.web.control_vouchers import ControlVouchers
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
@@ -251,6 +252,7 @@ def build_parts(
             registration=RegistrationService(site, sweep),
             themes=(
                 ControlGrants(GrantsDesk(access, presence, site)),
+                ControlProblems(ProblemsDesk(store, clock, site)),
                 ControlImport(importing),
                 ControlVouchers(VouchersDesk(store, clock, identifiers, site)),
             ),
