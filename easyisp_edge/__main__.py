@@ -16,6 +16,7 @@ _COMMANDS = (
     "payments",
     "claims",
     "grants",
+    "problems",
     "vouchers",
     "admin",
     "poster",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from easyisp_edge.commands.control_client import ControlClient
 
 _HEADINGS = ("PACKAGE", "STATE", "DEVICE", "TIME LEFT", "DATA USED", "SPEED", "ONLINE", "BOUGHT", "ID")
+# What its buyer, or staff, made it: told also where it is shut at this hour.
+_STATES = {"paused": "paused", "signed_out": "signed out"}
 _SESSION_HEADINGS = ("ROUTER", "SINCE", "SECONDS", "DATA", "ADDRESS")
 
 
@@ -186,12 +188,14 @@ def _sessions(sessions: list[dict[str, Any]]) -> str:
 def _state(grant: dict[str, Any], at: datetime) -> str:
     if grant["over"]:
         return "over"
+    state = _STATES.get(grant["state"], "")
     if grant["opensAt"] is None:
-        return str(grant["state"])
+        return state or str(grant["state"])
     # By Kenya's clock, as hours stand in the package.
     opening = datetime.fromisoformat(grant["opensAt"])
     day = "" if opening - at < timedelta(days=1) else "%a "
-    return f"shut until {opening.astimezone(NAIROBI):{day}%H:%M}"
+    shut = f"shut until {opening.astimezone(NAIROBI):{day}%H:%M}"
+    return f"{state}, {shut}" if state else shut
 
 
 def _time_left(grant: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ from easyisp_edge.services.outages import Outages
 from easyisp_edge.services.payment_lists import PaymentLists
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.problems import ProblemService
+from easyisp_edge.services.problems import ProblemsDesk, ProblemService
 from easyisp_edge.services.purchase import PurchaseService
 from easyisp_edge.services.recovery import RecoveryService
 from easyisp_edge.services.registration import RegistrationService
@@ -53,6 +53,7 @@ from easyisp_edge.web.admin.payments import PaymentsArea
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
+from easyisp_edge.web.control_problems import ControlProblems
 from easyisp_edge.web.control_vouchers import ControlVouchers
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
@@ -296,6 +297,7 @@ def build_parts(
             themes=(
                 people.control,
                 ControlGrants(GrantsDesk(access, presence, site)),
+                ControlProblems(ProblemsDesk(store, clock, site)),
                 ControlImport(importing),
                 ControlVouchers(VouchersDesk(store, clock, identifiers, site)),
             ),

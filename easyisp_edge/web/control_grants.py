@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.sessions import Session
     from easyisp_edge.services.grants_desk import GrantsDesk
     from easyisp_edge.services.listed_grants import ListedGrant
@@ -94,7 +95,7 @@ def listed_grant_json(listed: ListedGrant) -> dict[str, Any]:
         "phone": None if listed.phone is None else listed.phone.digits,
         "package": {"id": package.package_id, "name": package.name},
         "speed": str(package.rate_limit),
-        "state": admission.state.value,
+        "state": _state(admission),
         "over": listed.over,
         "opensAt": None if listed.opens_at is None else _instant(listed.opens_at),
         "mac": None if admission.mac is None else admission.mac.text,
@@ -107,6 +108,11 @@ def listed_grant_json(listed: ListedGrant) -> dict[str, Any]:
         "routers": list(listed.router_ids),
         "createdAt": _instant(admission.created_at),
     }
+
+
+def _state(admission: Admission) -> str:
+    """Its state; `signed_out` where its time runs on and its buyer wants to be off."""
+    return "signed_out" if admission.off_since is not None else admission.state.value
 
 
 def session_json(session: Session) -> dict[str, Any]:
