@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.routeros.legacy_users import read_export
 from easyisp_edge.adapters.routeros.watch import RouterWatch
-from easyisp_edge.daemon.back_office import site_areas
+from easyisp_edge.daemon.back_office import money_areas, site_areas
 from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.daemon.staff_parts import StaffParts
 from easyisp_edge.domain.packages import Service
@@ -25,9 +25,7 @@ from easyisp_edge.services.importing import ImportService
 from easyisp_edge.services.judgement import Substitute
 from easyisp_edge.services.lockout import Lockout
 from easyisp_edge.services.logins import LoginService
-from easyisp_edge.services.manual_payments import ManualPayments
 from easyisp_edge.services.outages import Outages
-from easyisp_edge.services.payment_lists import PaymentLists
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
 from easyisp_edge.services.problems import ProblemsDesk, ProblemService
@@ -40,16 +38,12 @@ from easyisp_edge.services.sign_outs import SignOutService
 from easyisp_edge.services.site import Site
 from easyisp_edge.services.staff import StaffDesk
 from easyisp_edge.services.standing import StandingService
-from easyisp_edge.services.statistics import StatisticsService
 from easyisp_edge.services.sweep import SweepService
 from easyisp_edge.services.trials import TrialService
 from easyisp_edge.services.vouchers import GUESSES, VoucherService
 from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.services.wallets import WalletService
 from easyisp_edge.services.webhook_money import WebhookMoney
-from easyisp_edge.web.admin.manual_payments import ManualPaymentsArea
-from easyisp_edge.web.admin.payment_gateways import PaymentGatewaysArea
-from easyisp_edge.web.admin.payments import PaymentsArea
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
@@ -58,7 +52,7 @@ from easyisp_edge.web.control_vouchers import ControlVouchers
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
-from easyisp_edge.web.webhooks import MpesaWebhook, WebhooksArea
+from easyisp_edge.web.webhooks import MpesaWebhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +66,6 @@ if TYPE_CHECKING:
     from easyisp_edge.services.logins import Refusal
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
-    from easyisp_edge.web.admin.serving import Gatekeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +126,7 @@ class Parts:
     trials: TrialService
     portal: Portal
     control: Control
-    gatekeeper: Gatekeeper
+    people: StaffParts
     areas: tuple[object, ...]
     webhook: MpesaWebhook
 
@@ -272,13 +265,10 @@ def build_parts(
         vouchers=vouchers,
         trials=trials,
         portal=portal,
-        gatekeeper=people.gate,
+        people=people,
         areas=(
             *people.areas,
-            ManualPaymentsArea(ManualPayments(settlement)),
-            PaymentGatewaysArea(gateways_desk),
-            PaymentsArea(PaymentLists(store, clock), StatisticsService(store, clock, site), desk),
-            WebhooksArea(webhook),
+            *money_areas(desk, site=site, gateways=gateways_desk, webhook=webhook),
             *site_areas(
                 access,
                 presence=presence,

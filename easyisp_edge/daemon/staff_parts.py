@@ -32,11 +32,13 @@ class StaffParts:
     """Who may come in at the back office.
 
     Args:
+        users: Who works here.
         gate: Knows callers by what they carry.
         areas: What the back office offers about users.
         control: The same, for the box's own commands.
     """
 
+    users: StaffUsers
     gate: StaffGate
     areas: tuple[object, ...]
     control: ControlAdmin
@@ -59,6 +61,7 @@ class StaffParts:
         sign_in = SignIn(logins, passwords, LoginLockout(clock), site)
         auth = AuthArea(sign_in, users, ApiTokens(store, clock, identifiers))
         return cls(
+            users=users,
             gate=StaffGate(store, clock, tokens, site),
             areas=(auth, UsersArea(users), AuditArea(store, site)),
             control=ControlAdmin(users),

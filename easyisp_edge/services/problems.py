@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.paging import Page, Position
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.lockout import Lockout, LockoutLimits
 from easyisp_edge.services.staff import NOTE_LENGTH_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from easyisp_edge.domain.values import Msisdn
     from easyisp_edge.machine import Clock
     from easyisp_edge.services.site import Site
@@ -26,6 +26,7 @@ PER_SITE_HOUR = 60
 _HOUR_SECONDS = 3600.0
 _REPORTED, _HANDLED = "problem.reported", "problem.handled"
 _KEY = "problem-"
+_NUMBER_DIGITS = 18
 
 
 class Problem(NamedTuple):
@@ -139,7 +140,9 @@ class ProblemsDesk:
     clock: Clock
     site: Site
 
-    async def problems(self, tenant_id: str | None, *, handled: bool, limit: int) -> list[ListedProblem]:
+    async def page(
+        self, tenant_id: str | None, *, handled: bool, limit: int, after: Position | None = None
+    ) -> Page[ListedProblem]:
         """Reported problems, newest first, of all tenants where none is named; those seen to only where `handled`.
 
         Raises:
@@ -147,21 +150,25 @@ class ProblemsDesk:
         """
         if tenant_id is not None:
             self.site.config.tenant(tenant_id)
+        before = None if after is None else _number(after.key)
 
-        def look(tables: Tables) -> list[ListedProblem]:
-            keys = tables.events.keys_since(Stream.USAGE, 0, _REPORTED)
-            found = (_listed(tables, key) for key in sorted(keys, key=_number, reverse=True))
-            return list(_chosen(found, tenant_id, handled=handled, limit=limit))
+        def look(tables: Tables) -> Page[ListedProblem]:
+            found = (_listed(tables, key) for _, key in tables.events.problems(before))
+            chosen = (each for each in found if _is_wanted(each, tenant_id, handled=handled))
+            rows = list(itertools.islice(chosen, limit + 1))
+            last = rows[limit - 1] if len(rows) > limit else None
+            return Page(rows[:limit], None if last is None else Position(last.at, last.problem_id))
 
         return await self.store.survey(look)
 
-    async def done(self, problem_id: str, note: str, by: str) -> ListedProblem:
+    async def done(self, problem_id: str, note: str, by: str, tenant_id: str | None = None) -> ListedProblem:
         """Mark a problem as seen to, as an event `problem.handled`.
 
         Args:
             problem_id: Which; its number alone does too.
             note: What is to be said about it; may be empty.
             by: Who saw to it.
+            tenant_id: Whose it must be; None for any.
 
         Raises:
             InvalidError: The note is too long.
@@ -172,7 +179,7 @@ class ProblemsDesk:
             raise InvalidError("problem.note", f"A note has at most {NOTE_LENGTH_MAX} characters.", field="note")
         key = problem_id if problem_id.startswith(_KEY) else f"{_KEY}{problem_id}"
         data = {"at": self.clock.now().isoformat(), "by": by, "note": note.strip()}
-        return await self.store.write(lambda tx: _mark(tx, key, data))
+        return await self.store.write(lambda tx: _mark(tx, key, tenant_id, data))
 
 
 def _append(tx: Tables, data: dict[str, Any]) -> None:
@@ -181,27 +188,19 @@ def _append(tx: Tables, data: dict[str, Any]) -> None:
     tx.events.append(Stream.USAGE, _REPORTED, f"{_KEY}{number}", data)
 
 
-def _mark(tx: Tables, key: str, data: dict[str, Any]) -> ListedProblem:
-    if tx.events.told(key, _REPORTED) is None:
+def _mark(tx: Tables, key: str, tenant_id: str | None, data: dict[str, Any]) -> ListedProblem:
+    told = tx.events.told(key, _REPORTED)
+    if told is None or tenant_id not in {None, told["tenant"]}:
         raise NotFoundError("problem.unknown", f"There is no reported problem {key!r:.40}.")
     before = tx.events.told(key, _HANDLED)
     if before is not None:
         raise ConflictError("problem.handled", f"{before['by']} has seen to it already.", by=before["by"])
-    tx.events.append(Stream.USAGE, _HANDLED, key, data)
+    tx.events.append(Stream.MONEY, _HANDLED, key, {**data, "tenant": told["tenant"]})  # who did what is kept for good
     return _listed(tx, key)
 
 
-def _chosen(
-    found: Iterator[ListedProblem], tenant_id: str | None, *, handled: bool, limit: int
-) -> Iterator[ListedProblem]:
-    """As many as are wanted; nothing is read beyond that."""
-    left = limit
-    for each in found:
-        if tenant_id in {None, each.problem.tenant_id} and (handled or each.handled is None):
-            yield each
-            left -= 1
-            if not left:
-                return
+def _is_wanted(listed: ListedProblem, tenant_id: str | None, *, handled: bool) -> bool:
+    return tenant_id in {None, listed.problem.tenant_id} and (handled or listed.handled is None)
 
 
 def _listed(tables: Tables, key: str) -> ListedProblem:
@@ -223,4 +222,12 @@ def _listed(tables: Tables, key: str) -> ListedProblem:
 
 
 def _number(key: str) -> int:
-    return int(key.removeprefix(_KEY))
+    """A problem's number.
+
+    Raises:
+        InvalidError: It is none of ours.
+    """
+    number = key.removeprefix(_KEY)
+    if not number.isascii() or not number.isdigit():
+        raise InvalidError("cursor.unreadable", "Give the cursor of the page before, or none.", field="cursor")
+    return int(number[:_NUMBER_DIGITS])

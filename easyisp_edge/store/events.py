@@ -12,7 +12,7 @@ from easyisp_edge.store.columns import instant
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from easyisp_edge.machine import Clock
@@ -67,6 +67,14 @@ class EventsTable:
             (stream.value, sequence, len(kinds), kinds),
         )
         return [row[0] for row in rows]
+
+    def problems(self, before: int | None) -> Iterator[tuple[int, str]]:
+        """Reported problems with their numbers in the stream, the newest first, read as they are taken."""
+        query = (
+            "SELECT sequence, key FROM events WHERE type = 'problem.reported' AND stream = 'usage'"
+            " AND (:before IS NULL OR sequence < :before) ORDER BY sequence DESC"
+        )
+        return iter(self._sql.execute(query, {"before": before}))
 
     def of_key(self, key: str) -> list[str]:
         """The types of all that happened to one thing, in order."""

@@ -485,6 +485,7 @@ CREATE TABLE events (
   PRIMARY KEY (stream, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX events_by_key ON events (key);
+CREATE INDEX events_of_problems ON events (sequence) WHERE type = 'problem.reported' AND stream = 'usage';
 CREATE TRIGGER events_stand BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_kept BEFORE DELETE ON events

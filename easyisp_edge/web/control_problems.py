@@ -38,8 +38,8 @@ class ControlProblems:
     async def problems(self, request: web.Request) -> web.Response:
         """What was reported, newest first."""
         query = request.query
-        found = await self.desk.problems(tenant_of(query), handled=flag_of(query, "all"), limit=limit_of(query))
-        return answer({"problems": [problem_json(each) for each in found]})
+        page = await self.desk.page(tenant_of(query), handled=flag_of(query, "all"), limit=limit_of(query))
+        return answer({"problems": [problem_json(each) for each in page.rows]})
 
     async def done(self, request: web.Request) -> web.Response:
         """Mark a problem as seen to."""

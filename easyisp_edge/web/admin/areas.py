@@ -10,6 +10,7 @@ from easyisp_edge.web.admin.manual_payments import ManualPaymentsArea
 from easyisp_edge.web.admin.packages import PackagesArea
 from easyisp_edge.web.admin.payment_gateways import PaymentGatewaysArea
 from easyisp_edge.web.admin.payments import PaymentsArea
+from easyisp_edge.web.admin.reported_problems import ProblemsArea
 from easyisp_edge.web.admin.routers import RoutersArea
 from easyisp_edge.web.admin.sessions import SessionsArea
 from easyisp_edge.web.admin.users import UsersArea
@@ -30,4 +31,5 @@ AREAS: tuple[type, ...] = (
     SessionsArea,
     VouchersArea,
     RoutersArea,
+    ProblemsArea,
 )

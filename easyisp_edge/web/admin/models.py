@@ -45,13 +45,13 @@ def _instant(at: datetime) -> str:
 Shillings = Annotated[
     Money,
     BeforeValidator(_money),
-    PlainSerializer(Money.as_json, return_type=float),
+    PlainSerializer(Money.as_json, return_type=int | float),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": _SHILLINGS_MOST, "multipleOf": 0.01}),
 ]
 """An amount, as a whole or two-decimal number of shillings on the wire."""
 
 SumOfShillings = Annotated[
-    Money, PlainSerializer(Money.as_json, return_type=float), WithJsonSchema({"type": "number", "minimum": 0})
+    Money, PlainSerializer(Money.as_json, return_type=int | float), WithJsonSchema({"type": "number", "minimum": 0})
 ]
 """A sum of amounts, going out only."""
 

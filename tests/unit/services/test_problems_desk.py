@@ -39,24 +39,24 @@ async def report(office: Office, *problems: Problem) -> None:
 
 
 async def listed(desk: ProblemsDesk, tenant_id: str | None = None, *, handled: bool = False) -> list[str]:
-    return [each.problem_id for each in await desk.problems(tenant_id, handled=handled, limit=9)]
+    return [each.problem_id for each in (await desk.page(tenant_id, handled=handled, limit=9)).rows]
 
 
 async def test_newest_first_each_as_it_was_reported(office: Office, desk: ProblemsDesk) -> None:
     """With when, who, where and the customer's own words; as many as are asked for."""
     first = office.books.now()
     await report(office, SLOW, SLOW._replace(mac=None, router_id=None, text="No network"))
-    second, one = await desk.problems(None, handled=False, limit=9)
+    second, one = (await desk.page(None, handled=False, limit=9)).rows
     assert (one.problem_id, one.at, one.problem, one.phone, one.handled) == ("problem-1", first, SLOW, None, None)
     assert (second.problem.text, second.problem.mac) == ("No network", None)
-    assert [each.problem_id for each in await desk.problems(None, handled=False, limit=1)] == [second.problem_id]
+    assert [each.problem_id for each in (await desk.page(None, handled=False, limit=1)).rows] == [second.problem_id]
 
 
 async def test_with_the_number_to_call(office: Office, desk: ProblemsDesk) -> None:
     """The whole one that was last used to pay from that device."""
     await office.add_purchase(a_purchase(mac=MAC))
     await report(office, SLOW, SLOW._replace(mac=OTHER_MAC))
-    other, one = await desk.problems(None, handled=False, limit=9)
+    other, one = (await desk.page(None, handled=False, limit=9)).rows
     assert (one.phone, other.phone) == (PAYER, None)
 
 
@@ -66,7 +66,8 @@ async def test_more_than_nine_stand_in_order(office: Office, desk: ProblemsDesk)
     await desk.done("problem-1", "", "mary")  # an event between
     office.books.time.advance(3601)
     await report(office, *[SLOW._replace(text=f"again {at}", mac=OTHER_MAC if at % 2 else MAC) for at in range(6)])
-    found = await desk.problems(None, handled=True, limit=20)
+    page = await desk.page(None, handled=True, limit=7)
+    found = [*page.rows, *(await desk.page(None, handled=True, limit=7, after=page.next)).rows]
     assert [each.at for each in found] == sorted((each.at for each in found), reverse=True)
     assert len({each.problem_id for each in found}) == 12
 
@@ -79,7 +80,7 @@ async def test_seen_to_is_an_event_with_who_did_it(office: Office, desk: Problem
     assert done.handled is not None
     assert (done.handled.by, done.handled.at, done.handled.note) == ("mary", at, "Cable changed")
     told = office.tables.events.told("problem-1", "problem.handled")
-    assert told == {"at": at.isoformat(), "by": "mary", "note": "Cable changed"}
+    assert told == {"at": at.isoformat(), "by": "mary", "note": "Cable changed", "tenant": TENANT}
     assert await listed(desk) == ["problem-2"]
     assert await listed(desk, handled=True) == ["problem-2", "problem-1"]
 

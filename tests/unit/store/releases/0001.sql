@@ -528,6 +528,7 @@ CREATE INDEX staff_logins_of_user ON staff_logins (user_id, created_at);
 CREATE INDEX staff_logins_by_end ON staff_logins (ends_at);
 CREATE INDEX api_tokens_of_user ON api_tokens (user_id, created_at);
 CREATE INDEX events_by_key ON events (key);
+CREATE INDEX events_of_problems ON events (sequence) WHERE type = 'problem.reported' AND stream = 'usage';
 CREATE TRIGGER events_stand BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_kept BEFORE DELETE ON events
