@@ -16,13 +16,16 @@ _COMMANDS = (
     "payments",
     "claims",
     "grants",
+    "problems",
     "vouchers",
+    "admin",
     "poster",
     "gateway",
     "router",
     "freeradius",
     "import",
     "verify-ledger",
+    "openapi",
 )
 # Where a command cannot be the name of its module.
 _MODULES = {"import": "import_users"}

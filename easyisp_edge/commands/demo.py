@@ -16,9 +16,11 @@ from easyisp_edge.commands.logs import write_logs
 from easyisp_edge.commands.running import real_surroundings
 from easyisp_edge.config import load_config
 from easyisp_edge.daemon import Daemon
+from easyisp_edge.domain.permissions import Role
 from easyisp_edge.lab.daraja import DarajaLab
 from easyisp_edge.lab.mikrotik import MikrotikLab
 from easyisp_edge.lab.mikrotik.options import MikrotikOptions, RadiusServer
+from easyisp_edge.services.staff_users import Author, NewUser
 from easyisp_edge.system import SocketUdpEndpoint, SystemClock, SystemRandomness
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ HOST = "127.0.0.1"
 ROUTER_ID = "demo"
 RADIUS_SECRET = "only-good-on-loopback"  # noqa: S105 - the lab's own
 DEVICES = (("AA:BB:CC:00:00:01", "10.5.50.11"), ("AA:BB:CC:00:00:02", "10.5.50.12"))
-_PORTAL_PORT, _PHONE_PORT = 8080, 8090
+_PORTAL_PORT, _PHONE_PORT, _OFFICE_PORT = 8080, 8090, 8081
+_OFFICE_EMAIL, _OFFICE_PASSWORD = "demo@example.com", "only for the demo"
 
 _FILES = {
     "edge.toml": """development = true
@@ -42,6 +45,8 @@ port = 0
 [callbacks]
 enabled = true
 public_url = "{callbacks}"
+[mpesa]
+base_url = "{daraja}"
 [radius]
 address = "127.0.0.1"
 [store]
@@ -165,9 +170,16 @@ async def _run_daemon(
         ready = tasks.create_task(daemon.ready.wait())
         await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if daemon.ready.is_set():
+            await _open_office(daemon)
             _announce(daemon, daraja, router)
         else:
             ready.cancel()
+
+
+async def _open_office(daemon: Daemon) -> None:
+    """Have somebody who may do everything at the back office."""
+    somebody = NewUser(_OFFICE_EMAIL, "Demo", Role.SUPER_ADMIN, None, _OFFICE_PASSWORD)
+    await daemon.parts.people.users.add(somebody, Author("the demo"))
 
 
 def _announce(daemon: Daemon, daraja: DarajaLab, router: MikrotikLab) -> None:
@@ -175,10 +187,12 @@ def _announce(daemon: Daemon, daraja: DarajaLab, router: MikrotikLab) -> None:
     mac, _ = DEVICES[0]
     sys.stdout.write(f"portal {router.portal_link(mac)}\n")
     sys.stdout.write(f"phone {daraja.phone_url}\n")
+    sys.stdout.write(f"office {daemon.doors.admin}/api/openapi.json\n")
     sys.stdout.write(f"health {daemon.doors.admin}/health\n")
     sys.stdout.write(
         "Choose a package, type any number such as 0712345678, then enter the PIN 1234 on the phone's page.\n"
     )
+    sys.stdout.write(f"The back office lets in {_OFFICE_EMAIL} with the password: {_OFFICE_PASSWORD}\n")
     sys.stdout.write("Ctrl-C ends the demo.\n")
     sys.stdout.flush()
 
@@ -217,7 +231,7 @@ class _Doors:
         self._listening = {
             "portal": socket.create_server((HOST, free_port(_PORTAL_PORT)), backlog=1024),
             "callbacks": socket.create_server((HOST, 0)),
-            "admin": socket.create_server((HOST, 0)),
+            "admin": socket.create_server((HOST, free_port(_OFFICE_PORT))),
         }
         self._bound = {name: SocketUdpEndpoint.bind(HOST, 0) for name in ("radius-auth", "radius-acct")}
 

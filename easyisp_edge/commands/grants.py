@@ -1,4 +1,4 @@
-"""`grants`: what customers may use now, listed; started, moved and ended by hand; asks the running daemon."""
+"""`grants`: what customers may use now, listed; started, moved, extended and ended by hand; asks the running daemon."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from easyisp_edge.commands.control_client import ControlClient
 
 _HEADINGS = ("PACKAGE", "STATE", "DEVICE", "TIME LEFT", "DATA USED", "SPEED", "ONLINE", "BOUGHT", "ID")
+# What its buyer, or staff, made it: told also where it is shut at this hour.
+_STATES = {"paused": "paused", "signed_out": "signed out"}
 _SESSION_HEADINGS = ("ROUTER", "SINCE", "SECONDS", "DATA", "ADDRESS")
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command with its sub-commands."""
     parser = subparsers.add_parser(
-        "grants", help="list what customers may use now, and start, move or end it", description=__doc__
+        "grants", help="list what customers may use now, and start, move, extend or end it", description=__doc__
     )
     add_options(parser)
     whose = parser.add_mutually_exclusive_group()
@@ -35,6 +37,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     actions = parser.add_subparsers(metavar="ACTION")
     _add_switch(actions)
     _add_move(actions)
+    _add_extend(actions)
     _add_end(actions)
 
 
@@ -51,6 +54,19 @@ def _add_move(actions: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("grant", metavar="ID", help="the grant's id")
     parser.add_argument("mac", metavar="MAC", help="the address of the other device")
     parser.set_defaults(run=move)
+
+
+def _add_extend(actions: _SubParsersAction[ArgumentParser]) -> None:
+    parser = actions.add_parser(
+        "extend",
+        help="give it more time by the clock; no money is touched",
+        description="Gives it more time by the clock, from its end on; no money is touched.",
+    )
+    add_options(parser)
+    parser.add_argument("grant", metavar="ID", help="the grant's id")
+    parser.add_argument("span", metavar="SPAN", help="how much more: 30m, 2h or 1d12h; at most 31d at once")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why, for whoever reads the books")
+    parser.set_defaults(run=extend)
 
 
 def _add_end(actions: _SubParsersAction[ArgumentParser]) -> None:
@@ -101,6 +117,17 @@ def move(args: Namespace) -> int:
         return f"{_name(grant)} is for {grant['mac']} now; {put_off}.\n"
 
     return asked(args, lambda daemon: daemon.post(f"grants/{part(args.grant)}/move", mac=args.mac), tell)
+
+
+def extend(args: Namespace) -> int:
+    """Give a grant more time; gives the exit code."""
+
+    def tell(found: dict[str, Any]) -> str:
+        grant = found["grant"]
+        return f"{_name(grant)} has {_time_left(grant)} left now.\n"
+
+    fields = {"for": args.span, "reason": args.reason}
+    return asked(args, lambda daemon: daemon.post(f"grants/{part(args.grant)}/extend", **fields), tell)
 
 
 def end(args: Namespace) -> int:
@@ -161,12 +188,14 @@ def _sessions(sessions: list[dict[str, Any]]) -> str:
 def _state(grant: dict[str, Any], at: datetime) -> str:
     if grant["over"]:
         return "over"
+    state = _STATES.get(grant["state"], "")
     if grant["opensAt"] is None:
-        return str(grant["state"])
+        return state or str(grant["state"])
     # By Kenya's clock, as hours stand in the package.
     opening = datetime.fromisoformat(grant["opensAt"])
     day = "" if opening - at < timedelta(days=1) else "%a "
-    return f"shut until {opening.astimezone(NAIROBI):{day}%H:%M}"
+    shut = f"shut until {opening.astimezone(NAIROBI):{day}%H:%M}"
+    return f"{state}, {shut}" if state else shut
 
 
 def _time_left(grant: dict[str, Any]) -> str:

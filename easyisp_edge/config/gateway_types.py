@@ -25,5 +25,13 @@ class Environment(enum.StrEnum):
     PRODUCTION = "production"
 
 
+class GatewaySource(enum.StrEnum):
+    """Where a gateway comes from; the values are what people are told."""
+
+    FILE = "gateways.toml"
+    ENVIRONMENT = "environment"  # the old deployment's variables
+    STORE = "store"  # people made it at the back office
+
+
 # The secrets that prove a gateway's pushes to be its owner's.
 KEYS = ("consumer_key", "consumer_secret", "passkey")

@@ -1,6 +1,6 @@
 """`gateways.toml`: the M-Pesa accounts that take the money."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
@@ -21,7 +21,7 @@ from easyisp_edge.config.field_types import (
     text,
 )
 from easyisp_edge.config.gateway_rules import gateway_conditions
-from easyisp_edge.config.gateway_types import KEYS, Environment, GatewayType, SubType
+from easyisp_edge.config.gateway_types import KEYS, Environment, GatewaySource, GatewayType, SubType
 from easyisp_edge.config.models import ConfigModel
 from easyisp_edge.config.secret_files import is_given
 from easyisp_edge.errors import InvalidError
@@ -59,7 +59,7 @@ class Gateway(ConfigModel):
     """
 
     SECRETS: ClassVar = tuple((key,) for key in KEYS)
-    READER_KEYS: ClassVar = frozenset({"aggregated"})
+    READER_KEYS: ClassVar = frozenset({"aggregated", "source"})
 
     id: Identifier = Field(description="an id, kept for ever")
     tenant: Identifier = Field(description="the id of one of the tenants")
@@ -89,6 +89,7 @@ class Gateway(ConfigModel):
     c2b: bool = Field(default=False, description="whether M-Pesa is to confirm each payment to the callback address")
     pull: Pull | None = Field(default=None, description="a table with the key nominated_number")
     aggregated: bool = Field(default=False, description="whether an aggregator's keys sign")
+    source: GatewaySource = Field(default=GatewaySource.FILE, description="where it comes from")
 
     @classmethod
     def conditions(cls, table: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -122,3 +123,15 @@ class Gateway(ConfigModel):
     def label(self) -> str:
         """What people call it."""
         return self.name or self.id
+
+
+def with_defaults(gateways: Iterable[Gateway]) -> tuple[Gateway, ...]:
+    """The gateways, the first of each tenant made its default where none is."""
+    gateways = tuple(gateways)
+    has_default = {gateway.tenant for gateway in gateways if gateway.default}
+    finished = []
+    for gateway in gateways:
+        first = gateway.tenant not in has_default
+        has_default.add(gateway.tenant)
+        finished.append(gateway.model_copy(update={"default": True}) if first else gateway)
+    return tuple(finished)

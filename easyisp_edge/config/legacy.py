@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easyisp_edge.config.gateway_types import SubType
+from pydantic import SecretStr
+
+from easyisp_edge.config.gateway_types import GatewaySource, SubType
 from easyisp_edge.config.gateways import Gateway
 from easyisp_edge.config.problems import Document
 from easyisp_edge.config.urls import callback_url, origin, web_url
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
 
 GATEWAY_ID = "legacy"
 CALLBACK_VARIABLE = "MPESA_CALLBACK_URL"
+WEBHOOK_VARIABLE = "MPESA_WEBHOOK_KEY"
 
 
 def read_legacy_gateway(variables: MpesaVariables, tenant_id: str, reader: TableReader) -> Gateway | None:
     """The old deployment's gateway, for hotspot and PPPoE; None when something is wrong with it, then noted."""
     if variables.note_missing(reader.findings, "make no gateway"):
         return None
-    return variables.read(
+    gateway = variables.read(
         Gateway,
         reader,
         id=GATEWAY_ID,
@@ -35,6 +38,13 @@ def read_legacy_gateway(variables: MpesaVariables, tenant_id: str, reader: Table
         for_hotspot=True,
         for_pppoe=True,
     )
+    return None if gateway is None else gateway.model_copy(update={"source": GatewaySource.ENVIRONMENT})
+
+
+def legacy_webhook_key(environ: Mapping[str, str]) -> SecretStr | None:
+    """The old deployment's key for the webhook; None where it has none."""
+    key = environ.get(WEBHOOK_VARIABLE, "").strip()
+    return SecretStr(key) if key else None
 
 
 def legacy_callback_base(environ: Mapping[str, str], reader: TableReader) -> str | None:

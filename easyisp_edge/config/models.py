@@ -7,12 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from easyisp_edge.config.field_types import (
     Address,
     CallbackBase,
+    CertificateFile,
     Colour,
     ContactPhone,
     Data,
@@ -28,6 +29,7 @@ from easyisp_edge.config.field_types import (
     Price,
     ProvisionalSpan,
     SecureUrl,
+    ServiceBase,
     SocketPath,
     Speed,
     StorePath,
@@ -35,6 +37,7 @@ from easyisp_edge.config.field_types import (
     Weekday,
     parse_duration,
 )
+from easyisp_edge.config.secret_files import is_given
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.schedules import WEEKDAYS, Schedule
 from easyisp_edge.errors import InvalidError
@@ -96,6 +99,7 @@ class Callbacks(ConfigModel):
     address: Address = Field(default="127.0.0.1", description="an IP address of this machine")
     port: ListenPort = Field(default=8082, description="a TCP port")
     public_url: CallbackBase | None = Field(default=None, description='such as "https://pay.example.com"')
+    webhook_key: SecretStr | None = Field(default=None, description="the key of who tells of payments by the webhook")
 
 
 class RadiusListener(ConfigModel):
@@ -110,6 +114,12 @@ class Store(ConfigModel):
     """Where everything is kept."""
 
     path: StorePath = Field(default=Path("/var/lib/easyisp-edge/edge.sqlite"), description="the path of a file")
+    key_path: StorePath | None = Field(default=None, description="the path of a file, which is made there")
+
+    @property
+    def secrets_key_path(self) -> Path:
+        """Where the key is that opens the secrets in the store: beside it, where nothing else is said."""
+        return self.key_path or self.path.with_name("secrets.key")
 
 
 class Limits(ConfigModel):
@@ -145,6 +155,13 @@ class Control(ConfigModel):
     )
 
 
+class Mpesa(ConfigModel):
+    """Where gateways ask that name no address of their own."""
+
+    base_url: ServiceBase | None = Field(default=None, description="another address that answers as M-Pesa does")
+    ca_file: CertificateFile | None = Field(default=None, description="who vouches for base_url")
+
+
 class Freeradius(ConfigModel):
     """FreeRADIUS, which answers routers in this box's place."""
 
@@ -160,18 +177,23 @@ class Edge(ConfigModel):
     callbacks: Callbacks = Callbacks()
     radius: RadiusListener = RadiusListener()
     freeradius: Freeradius | None = None
+    mpesa: Mpesa = Mpesa()
     store: Store = Store()
     limits: Limits = Limits()
     control: Control = Control()
 
     @classmethod
     def secrets_of(cls, table: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:
-        """An address of a database is a secret where it stands in a file of its own, or should."""
-        freeradius = table.get("freeradius")
-        if not isinstance(freeradius, Mapping):
-            return ()
-        secret = "database_file" in freeradius or _has_password(freeradius.get("database"))
-        return (("freeradius", "database"),) if secret else ()
+        """The webhook's key; an address of a database where it stands in a file of its own, or should."""
+        freeradius, callbacks = table.get("freeradius"), table.get("callbacks")
+        found: tuple[tuple[str, ...], ...] = ()
+        if isinstance(callbacks, Mapping) and is_given(callbacks, "webhook_key"):
+            found += (("callbacks", "webhook_key"),)
+        if isinstance(freeradius, Mapping) and (
+            "database_file" in freeradius or _has_password(freeradius.get("database"))
+        ):
+            found += (("freeradius", "database"),)
+        return found
 
 
 def _has_password(address: object) -> bool:

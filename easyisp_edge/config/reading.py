@@ -10,8 +10,14 @@ from easyisp_edge.config.configuration import Config
 from easyisp_edge.config.documents import read_documents
 from easyisp_edge.config.field_types import Surroundings
 from easyisp_edge.config.gateway_types import GatewayType
-from easyisp_edge.config.gateways import Gateway
-from easyisp_edge.config.legacy import CALLBACK_VARIABLE, GATEWAY_ID, legacy_callback_base, read_legacy_gateway
+from easyisp_edge.config.gateways import Gateway, with_defaults
+from easyisp_edge.config.legacy import (
+    CALLBACK_VARIABLE,
+    GATEWAY_ID,
+    legacy_callback_base,
+    legacy_webhook_key,
+    read_legacy_gateway,
+)
 from easyisp_edge.config.models import ConfigModel, Edge, PackageTable, Portal, Tenant
 from easyisp_edge.config.mpesa_variables import MpesaVariables
 from easyisp_edge.config.problems import Document, Findings
@@ -92,11 +98,11 @@ class _Reading:
         gateways = self._all_gateways()
         return Config(
             folder=folder,
-            edge=self._checked_edge(edge) if edge else Edge(),
+            edge=self._with_webhook_key(self._checked_edge(edge) if edge else Edge()),
             portal=self._whole(Portal, "portal.toml") or Portal(),
             tenants=self._models(Tenant, "tenants.toml", self._tenants) or (_DEFAULT_TENANT,),
             packages=tuple(table.package() for table in self._models(PackageTable, "packages.toml", self._packages)),
-            gateways=_with_defaults(gateways),
+            gateways=with_defaults(gateways),
             routers=self._models(Router, "routers.toml", self._routers),
         )
 
@@ -187,6 +193,11 @@ class _Reading:
                 self._findings.add(self._document("gateways.toml"), (*path, "id"), message)
         return read_legacy_gateway(self._variables, tenant_id, self._reader)
 
+    def _with_webhook_key(self, edge: Edge) -> Edge:
+        """The box's own settings, with the old deployment's key for the webhook where the files give none."""
+        key = edge.callbacks.webhook_key or legacy_webhook_key(self._environ)
+        return edge.model_copy(update={"callbacks": edge.callbacks.model_copy(update={"webhook_key": key})})
+
     def _checked_edge(self, edge: Edge) -> Edge:
         """The box's own settings, with the address M-Pesa is told."""
         document = self._document("edge.toml")
@@ -202,14 +213,3 @@ class _Reading:
             check_public_url(document, self._document("gateways.toml"), gateways, self._findings, pushes=pushes)
         callbacks = edge.callbacks.model_copy(update={"public_url": base})
         return edge.model_copy(update={"callbacks": callbacks})
-
-
-def _with_defaults(gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
-    """The gateways, the first of each tenant made its default where none is."""
-    has_default = {gateway.tenant for gateway in gateways if gateway.default}
-    finished = []
-    for gateway in gateways:
-        first = gateway.tenant not in has_default
-        has_default.add(gateway.tenant)
-        finished.append(gateway.model_copy(update={"default": True}) if first else gateway)
-    return tuple(finished)

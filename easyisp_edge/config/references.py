@@ -167,6 +167,8 @@ def check_doors(document: Document, edge: Edge, findings: Findings) -> None:
                 findings.add(document, (name, "port"), f"{door.port} is the port of {earlier} too")
     if edge.radius.auth_port == edge.radius.acct_port != 0:
         findings.add(document, ("radius", "acct_port"), f"{edge.radius.acct_port} is the auth_port too")
+    if edge.store.secrets_key_path == edge.store.path:
+        findings.add(document, ("store", "key_path"), "is the path of the store too; a key does not lie in its lock")
     if edge.control.path == edge.store.path:
         findings.add(document, ("control", "path"), "is the path of store too")
     if edge.freeradius is not None and edge.freeradius.database == SqliteAddress(edge.store.path):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from easyisp_edge.web.control import Control
 
 _KEEPALIVE_SECONDS = 15.0
+# A long export must not outlast what systemd waits for us in all.
+_SHUTDOWN_SECONDS = 5.0
 _BACKLOG = 1024
 
 
@@ -66,13 +68,13 @@ class Doors:
         self.portal = await self._open("portal", app, edge.portal.address, edge.portal.port)
         office = admin_app(
             lambda: self._facts(parts),
-            Desk(parts.gatekeeper, parts.site),
+            Desk(parts.people.gate, parts.site),
             parts.areas,
             lambda: parts.site.config.edge.admin.allowed_origins,
         )
         self.admin = await self._open("admin", office, edge.admin.address, edge.admin.port)
         if edge.callbacks.enabled:
-            app = callbacks_app(parts.settlement, parts.site.receiver)
+            app = callbacks_app(parts.settlement, parts.site.receiver, parts.webhook)
             self.callbacks = await self._open("callbacks", app, edge.callbacks.address, edge.callbacks.port)
 
     async def open_control(self, path: Path, control: Control) -> None:
@@ -116,7 +118,13 @@ class Doors:
         return f"http://[{host}]:{real_port}" if ":" in host else f"http://{host}:{real_port}"
 
     async def _serve(self, app: web.Application, listening: socket.socket) -> None:
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEPALIVE_SECONDS, handle_signals=False)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            handle_signals=False,
+        )
         await runner.setup()
         self.runners.append(runner)
         await web.SockSite(runner, listening, backlog=_BACKLOG).start()

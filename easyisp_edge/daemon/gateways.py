@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from easyisp_edge.adapters.daraja.app import DarajaApp
 from easyisp_edge.adapters.daraja.client import DarajaClient
 from easyisp_edge.adapters.daraja.credentials import DarajaAccount
-from easyisp_edge.config import Environment, SubType
+from easyisp_edge.config import Environment, Mpesa, SubType
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import httpx
 
@@ -35,11 +35,13 @@ class Gateways:
         open_http: Opens an HTTP client that trusts the given authorities, or the usual ones.
         clock: Box time.
         stack: Closes what was opened.
+        elsewhere: Where gateways ask that name no address of their own; M-Pesa itself where it says none.
     """
 
     open_http: Callable[[ssl.SSLContext | bool], httpx.AsyncClient]
     clock: Clock
     stack: contextlib.AsyncExitStack
+    elsewhere: Mpesa = field(default_factory=Mpesa)
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
     _apps: dict[tuple[str, str, str, str], DarajaApp] = field(default_factory=dict)
     _gateways: dict[Gateway, DarajaClient] = field(default_factory=dict)
@@ -61,8 +63,14 @@ class Gateways:
         opened = self._gateways.get(gateway)
         return None if opened is None else opened.app.reach
 
+    def keep(self, configured: Collection[Gateway]) -> None:
+        """Forget those that are not configured any more, and their keys; what is under way with one goes on."""
+        self._gateways = {gateway: client for gateway, client in self._gateways.items() if gateway in configured}
+        used = [client.app for client in self._gateways.values()]
+        self._apps = {key: app for key, app in self._apps.items() if app in used}
+
     def _app(self, gateway: Gateway) -> DarajaApp:
-        base_url, ca_file = gateway.base_url or _BASE_URLS[gateway.environment], str(gateway.ca_file or "")
+        base_url, ca_file = self._address(gateway)
         secret = gateway.consumer_secret.get_secret_value()
         key = (base_url, gateway.consumer_key.get_secret_value(), secret, ca_file)
         if key not in self._apps:
@@ -75,6 +83,11 @@ class Gateways:
                 queries_per_minute=gateway.queries_per_minute,
             )
         return self._apps[key]
+
+    def _address(self, gateway: Gateway) -> tuple[str, str]:
+        """Where a gateway asks, and who vouches for that address; empty for the usual ones."""
+        said = gateway if gateway.base_url is not None else self.elsewhere
+        return said.base_url or _BASE_URLS[gateway.environment], str(said.ca_file or "")
 
     def _client(self, ca_file: str) -> httpx.AsyncClient:
         if ca_file not in self._clients:

@@ -24,11 +24,12 @@ from easyisp_edge.daemon.routers import (
 )
 from easyisp_edge.loops import Errands, every
 from easyisp_edge.machine import Wake
+from easyisp_edge.services.keyring import Keyring
 from easyisp_edge.store.store import Store, Tables
 from easyisp_edge.timekeeping import BoxClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from easyisp_edge.config import Config, Router
     from easyisp_edge.daemon.parts import Parts
@@ -75,6 +76,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._background: dict[str, asyncio.Task[Any]] = {}
         self._group: asyncio.TaskGroup
+        self._gateways: Gateways
 
     def stop(self) -> None:
         """Ask it to stop: doors close, pushes under way finish, then `run` returns."""
@@ -89,13 +91,16 @@ class Daemon:
             store = Store(database, clock)
             async with asyncio.TaskGroup() as self._group:
                 pushes = Errands(self._group)
+                self._gateways = Gateways(self._surroundings.open_http, clock, stack, self._config.edge.mpesa)
                 self.parts = build_parts(
                     self._config,
                     clock=clock,
                     store=store,
                     randomness=self._surroundings.randomness,
-                    gateways=Gateways(self._surroundings.open_http, clock, stack),
+                    gateways=self._gateways,
+                    gateways_changed=self._gateways_changed,
                     pushes=pushes,
+                    keyring=Keyring(self._master_key()),
                 )
                 await self._start(stack)
                 self._surroundings.tell("READY=1")
@@ -110,19 +115,34 @@ class Daemon:
 
     async def reload(self, config: Config) -> list[str]:
         """Put a good configuration in force; gives the files whose changes need a restart to take effect."""
-        was, self.parts.site.config = self.parts.site.config, config
+        was = self.parts.site.declared
+        self.parts.site.declare(config)
         await self.parts.shelf.put_out(config.packages)
-        self.parts.portal.ready_made.forget()
-        self._repeat_asking()
-        self.parts.bells.ring_look()  # a list may be read now that was not, or more often
+        self._gateways_changed()
         log.info("configuration read anew")
-        edge = config.edge.model_copy(update={"limits": was.edge.limits})  # read anew at each use
+        callbacks = config.edge.callbacks.model_copy(update={"webhook_key": was.edge.callbacks.webhook_key})
+        edge = config.edge.model_copy(  # these are read anew at each use
+            update={"limits": was.edge.limits, "callbacks": callbacks}
+        )
         kept = {"edge.toml": (was.edge, edge), "routers.toml": (was.routers, config.routers)}
         return [name for name, (before, after) in kept.items() if before != after]
+
+    def _master_key(self) -> bytes:
+        return self._surroundings.master_key(self._config.edge.store.secrets_key_path, self._surroundings.randomness)
+
+    def _gateways_changed(self) -> None:
+        """Other gateways may be in force than before."""
+        configured = self.parts.site.config.gateways
+        self._gateways.keep(configured)
+        self.parts.portal.ready_made.forget()
+        self._stop_asking({gateway.id for gateway in configured})
+        self._repeat_asking()
+        self.parts.bells.ring_look()  # a list may be read now that was not, or more often
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         parts = self.parts
         self._begin("store", parts.store.run())
+        parts.gateways_desk.take_in()
         await parts.shelf.put_out(self._config.packages)
         await parts.purchases.recover()
         self._repeat("clock", CLOCK_LOOK_SECONDS, self._look_at_clock)
@@ -201,7 +221,7 @@ class Daemon:
             self.parts.presence.observed(router.id, self.parts.accounting.remembered(router.id))
 
     def _repeat_asking(self) -> None:
-        """Ask each gateway about its purchases, and read its list; those that are new in the files, too."""
+        """Ask each gateway about its purchases, and read its list; those that are new, too."""
         bells = self.parts.bells
         for gateway in self.parts.site.config.gateways:
             query, sweep = f"query {gateway.id}", f"sweep {gateway.id}"
@@ -216,10 +236,17 @@ class Daemon:
                     wake=bells.sweeps.setdefault(gateway.id, Wake()),
                 )
 
+    def _stop_asking(self, configured: Collection[str]) -> None:
+        """Stop asking gateways that are gone."""
+        for gateway_id in self.parts.bells.queries.keys() - configured:
+            for name in (f"query {gateway_id}", f"sweep {gateway_id}"):
+                if name in self._background:
+                    self._background.pop(name).cancel()
+
     async def _query(self, gateway_id: str) -> float | None:
         site = self.parts.site
         gateway = site.gateway(gateway_id)
-        if gateway is None or not gateway.has_api:  # what is open there waits for it to come back into the files
+        if gateway is None or not gateway.has_api:  # what is open there waits for it to come back
             return None
         return await self.parts.settlement.query_round(gateway_id, site.open_gateway(gateway))
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.routeros.legacy_users import read_export
 from easyisp_edge.adapters.routeros.watch import RouterWatch
+from easyisp_edge.daemon.back_office import money_areas, site_areas
 from easyisp_edge.daemon.bells import LoginsFirst
+from easyisp_edge.daemon.staff_parts import StaffParts
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
 from easyisp_edge.portal_files import portal_folder
@@ -16,6 +18,7 @@ from easyisp_edge.services.access import AccessService
 from easyisp_edge.services.accounting import AccountingService, ReportingRouter
 from easyisp_edge.services.claims import ClaimGateway, ClaimService
 from easyisp_edge.services.claims_desk import ClaimsDesk
+from easyisp_edge.services.gateways_desk import GatewaysDesk
 from easyisp_edge.services.grants_desk import GrantsDesk
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.importing import ImportService
@@ -25,7 +28,7 @@ from easyisp_edge.services.logins import LoginService
 from easyisp_edge.services.outages import Outages
 from easyisp_edge.services.posters import PosterService
 from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.problems import ProblemService
+from easyisp_edge.services.problems import ProblemsDesk, ProblemService
 from easyisp_edge.services.purchase import PurchaseService
 from easyisp_edge.services.recovery import RecoveryService
 from easyisp_edge.services.registration import RegistrationService
@@ -40,26 +43,29 @@ from easyisp_edge.services.trials import TrialService
 from easyisp_edge.services.vouchers import GUESSES, VoucherService
 from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.services.wallets import WalletService
-from easyisp_edge.web.admin.serving import NobodyYet
+from easyisp_edge.services.webhook_money import WebhookMoney
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
+from easyisp_edge.web.control_problems import ControlProblems
 from easyisp_edge.web.control_vouchers import ControlVouchers
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts
+from easyisp_edge.web.webhooks import MpesaWebhook
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from easyisp_edge.config import Config, Router
     from easyisp_edge.daemon.gateways import Gateways
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
+    from easyisp_edge.services.keyring import Keyring
     from easyisp_edge.services.logins import Refusal
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
-    from easyisp_edge.web.admin.serving import Gatekeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class Parts:
 
     clock: BoxClock
     store: Store
+    keyring: Keyring
+    gateways_desk: GatewaysDesk
     bells: Bells
     watches: dict[str, RouterWatch]
     site: Site
@@ -118,8 +126,9 @@ class Parts:
     trials: TrialService
     portal: Portal
     control: Control
-    gatekeeper: Gatekeeper
+    people: StaffParts
     areas: tuple[object, ...]
+    webhook: MpesaWebhook
 
 
 def build_parts(
@@ -130,6 +139,8 @@ def build_parts(
     randomness: Randomness,
     gateways: Gateways,
     pushes: Errands,
+    keyring: Keyring,
+    gateways_changed: Callable[[], None],
 ) -> Parts:
     """Build and join them; nothing runs yet."""
     folder = portal_folder()
@@ -221,9 +232,15 @@ def build_parts(
         pages=Pages(folder, texts),
         texts=texts,
     )
+    webhook = MpesaWebhook(WebhookMoney(settlement, site))
+    gateways_desk = GatewaysDesk(site, store, clock, identifiers, keyring, gateways_changed, since=clock.now())
+    people = StaffParts.of(store=store, clock=clock, identifiers=identifiers, keyring=keyring, site=site)
+    desk = StaffDesk(settlement, shelf, site)
     return Parts(
         clock=clock,
         store=store,
+        keyring=keyring,
+        gateways_desk=gateways_desk,
         bells=bells,
         watches=watches,
         site=site,
@@ -248,15 +265,29 @@ def build_parts(
         vouchers=vouchers,
         trials=trials,
         portal=portal,
-        gatekeeper=NobodyYet(),
-        areas=(),
+        people=people,
+        areas=(
+            *people.areas,
+            *money_areas(desk, site=site, gateways=gateways_desk, webhook=webhook),
+            *site_areas(
+                access,
+                presence=presence,
+                site=site,
+                identifiers=identifiers,
+                texts=texts,
+                health_of=lambda router_id: watches[router_id].health if router_id in watches else None,
+            ),
+        ),
+        webhook=webhook,
         control=Control(
-            desk=StaffDesk(settlement, shelf, site),
+            desk=desk,
             claims_desk=ClaimsDesk(settlement, site),
             posters=PosterService(site, shelf, store, clock),
             registration=RegistrationService(site, sweep),
             themes=(
+                people.control,
                 ControlGrants(GrantsDesk(access, presence, site)),
+                ControlProblems(ProblemsDesk(store, clock, site)),
                 ControlImport(importing),
                 ControlVouchers(VouchersDesk(store, clock, identifiers, site)),
             ),

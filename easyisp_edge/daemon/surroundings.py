@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.daemon.control_socket import open_control_socket, peer_name
+from easyisp_edge.daemon.master_key import take_master_key
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +36,7 @@ class Surroundings:
         dial: Connects to a RouterOS API and logs in.
         listen_control: Makes the listening Unix socket for the box's own commands.
         peer_name: Tells whose process is at the other end of one of its connections.
+        master_key: Reads the master key, or makes it: path, randomness.
         tell: Tells the service manager a state.
         watchdog_seconds: How often it wants to hear that we live; None when it does not watch.
     """
@@ -49,5 +51,6 @@ class Surroundings:
     dial: Callable[..., Awaitable[ApiConnection]]
     listen_control: Callable[[Path], socket.socket] = open_control_socket
     peer_name: Callable[[Any], str] = peer_name
+    master_key: Callable[[Path, Randomness], bytes] = take_master_key
     tell: Callable[[str], None] = lambda _state: None
     watchdog_seconds: float | None = None

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import Final
 
     from easyisp_edge.domain.payers import Payer
     from easyisp_edge.domain.values import Money, Msisdn
+
+
+# Stands where a gateway's id does for money that came in through none; no gateway can be called so.
+NO_GATEWAY: Final = "-"
 
 
 class Outcome(enum.Enum):
@@ -52,6 +57,7 @@ class EvidenceSource(enum.StrEnum):
     STK_QUERY = "stk_query"
     PULL = "pull"  # a row of the merchant's own list of transactions
     C2B = "c2b"  # a confirmation on the gateway's secret address
+    WEBHOOK = "webhook"  # told by whoever holds the webhook's key
     CENTRAL = "central"  # central's record of a receipt
     STAFF = "staff"  # somebody of the owner's has seen the money
     CLAIM = "claim"  # a receipt or message the customer pasted
@@ -155,6 +161,11 @@ class PaymentMethod(enum.StrEnum):
     CARD = "CARD"
     OTHER = "OTHER"
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person took the money and wrote it down; M-Pesa's comes in by itself."""
+        return self is not PaymentMethod.MPESA
+
 
 class Disposition(enum.StrEnum):
     """Where a payment's money went: every shilling is in exactly one place. Values are stored."""
@@ -173,7 +184,7 @@ class Payment:
     Args:
         payment_id: Our id.
         tenant_id: Who received it.
-        gateway_id: Through which gateway.
+        gateway_id: Through which gateway; `NO_GATEWAY` for none.
         method: How.
         amount: What was paid.
         disposition: Where it went.

@@ -29,6 +29,8 @@ class Permission(enum.StrEnum):
     VOUCHERS_VIEW = "vouchers:view"
     VOUCHERS_MAKE = "vouchers:make"
     VOUCHERS_REVOKE = "vouchers:revoke"
+    PROBLEMS_VIEW = "problems:view"
+    PROBLEMS_HANDLE = "problems:handle"
     ROUTERS_VIEW = "routers:view"
     OPERATORS_VIEW = "operators:view"
     OPERATORS_ADD = "operators:add"
@@ -61,6 +63,7 @@ _VIEWS = frozenset(
         Permission.HOTSPOT_VIEW,
         Permission.HOTSPOT_DETAILS_VIEW,
         Permission.VOUCHERS_VIEW,
+        Permission.PROBLEMS_VIEW,
         Permission.ROUTERS_VIEW,
     }
 )
@@ -74,6 +77,7 @@ _OF_ROLE: Mapping[Role, frozenset[Permission]] = {
         Permission.HOTSPOT_CHANGE_EXPIRY,
         Permission.HOTSPOT_RESET_MAC,
         Permission.VOUCHERS_MAKE,
+        Permission.PROBLEMS_HANDLE,
         Permission.SETTINGS_PASSWORD,
     },
     Role.CUSTOMER_CARE: _VIEWS - {Permission.ROUTERS_VIEW}
@@ -82,6 +86,7 @@ _OF_ROLE: Mapping[Role, frozenset[Permission]] = {
         Permission.PAYMENTS_ASSIGN,
         Permission.HOTSPOT_CHANGE_EXPIRY,
         Permission.HOTSPOT_RESET_MAC,
+        Permission.PROBLEMS_HANDLE,
         Permission.SETTINGS_PASSWORD,
     },
     Role.FIELD_TECH: frozenset(
@@ -91,12 +96,21 @@ _OF_ROLE: Mapping[Role, frozenset[Permission]] = {
             Permission.HOTSPOT_VIEW,
             Permission.HOTSPOT_DETAILS_VIEW,
             Permission.HOTSPOT_RESET_MAC,
+            Permission.PROBLEMS_VIEW,
+            Permission.PROBLEMS_HANDLE,
             Permission.ROUTERS_VIEW,
             Permission.SETTINGS_PASSWORD,
         }
     ),
     Role.VIEWER: _VIEWS,
 }
+
+_RANK: Mapping[Role, int] = {Role.SUPER_ADMIN: 2, Role.ADMIN: 1}
+
+
+def is_beyond(role: Role, own: Role) -> bool:
+    """Whether a role stands above another one; STAFF and those beside it stand above nobody."""
+    return _RANK.get(role, 0) > _RANK.get(own, 0)
 
 
 def permissions_of(

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from typing import NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EVENTS_MOST = 500
 BATCH_OCTETS_MOST = 256 * 1024
@@ -93,6 +97,19 @@ def enrolment_proof(code: str, public_key: str) -> bytes:
         public_key: Base64.
     """
     return f"easyisp-edge-enrol-1\n{code}\n{public_key}".encode()
+
+
+def configuration_signed(site: str, version: int, content: Mapping[str, Any]) -> bytes:
+    """The bytes under a hub's signature on a configuration, which a box keeps with it.
+
+    Args:
+        site: For which site.
+        version: Of the configuration.
+        content: `packages`, `gateways` and `revoked` as they came, and nothing else.
+    """
+    written = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(written.encode()).hexdigest()
+    return f"easyisp-hub-config-1\n{site}\n{version}\n{digest}".encode()
 
 
 def fingerprint(public_key: bytes) -> str:

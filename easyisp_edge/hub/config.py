@@ -16,6 +16,7 @@ from easyisp_edge.domain.database_address import (
     SqliteAddress,
 )
 from easyisp_edge.errors import InvalidError
+from easyisp_edge.hub.mpesa_accounts import MpesaAccount
 
 _OCTETS_MAX = 100_000
 _EXAMPLES = "sqlite:///var/lib/easyisp-hub/hub.sqlite or postgresql://hub:password@127.0.0.1/hub"
@@ -62,6 +63,9 @@ class HubConfig(BaseModel):
         public_url: How boxes and M-Pesa reach it.
         database: Where what it knows is kept.
         key_file: Its signing key, made at the first start. Hubs that share a database share this file too.
+        proxies: What stands before it, whose word on where a request came from counts.
+        fleet_token_file: The secret that opens the fleet's pages and its API; closed where it is left out.
+        mpesa: The short codes it looks receipts up for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +75,9 @@ class HubConfig(BaseModel):
     public_url: Annotated[str, AfterValidator(_public_url)]
     database: Annotated[SqliteAddress | PostgresqlAddress, BeforeValidator(parse_database)]
     key_file: Path
+    proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
+    fleet_token_file: Path | None = None
+    mpesa: tuple[MpesaAccount, ...] = ()
 
 
 def load_hub_config(path: Path) -> HubConfig:
@@ -89,7 +96,18 @@ def load_hub_config(path: Path) -> HubConfig:
         raise InvalidError("hub.config", f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
         raise InvalidError("hub.config", "\n".join(f"{path}: {_said(fault)}" for fault in error.errors())) from None
-    return config.model_copy(update={"key_file": path.parent / config.key_file})
+    return _beside(config, path.parent)
+
+
+def _beside(config: HubConfig, folder: Path) -> HubConfig:
+    token_file = config.fleet_token_file
+    return config.model_copy(
+        update={
+            "key_file": folder / config.key_file,
+            "fleet_token_file": None if token_file is None else folder / token_file,
+            "mpesa": tuple(account.beside(folder) for account in config.mpesa),
+        }
+    )
 
 
 def _said(fault: Any) -> str:

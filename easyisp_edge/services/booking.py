@@ -46,6 +46,7 @@ class Told:
         account: The account reference it came with.
         by_buyer: Whether it surely came from the phone of who made the purchase it is for.
         method: How it was paid.
+        payment_id: Its id, where whoever tells it has one for it; None for a new one.
     """
 
     tenant_id: str
@@ -56,6 +57,7 @@ class Told:
     account: str
     by_buyer: bool = False
     method: PaymentMethod = PaymentMethod.MPESA
+    payment_id: str | None = None
 
 
 class Buyer(NamedTuple):
@@ -178,6 +180,21 @@ class Bookkeeper:
         customer_id = self._customer(buyer, payment.amount)
         moves = [_Move(payment.amount, ledger.wallet(customer_id))]
         booked = self._place(payment, Disposition.WALLET, customer_id, _CREDIT, moves)
+        self.tell_wallet(customer_id, payment.amount.cents, booked.payment_id)
+        return booked
+
+    def credit_known(self, money: Told | Payment, customer_id: str, description: str = _CREDIT) -> Payment:
+        """Put money into the wallet of a customer who stands in the books already, whoever paid it.
+
+        Args:
+            money: Told just now, or booked as unmatched.
+            customer_id: Whose wallet; a customer of the tenant who received the money.
+            description: What for, for lists.
+        """
+        payment = self._payment(money, None)
+        self.tx.customers.spent(customer_id, payment.amount)
+        moves = [_Move(payment.amount, ledger.wallet(customer_id))]
+        booked = self._place(payment, Disposition.WALLET, customer_id, description, moves)
         self.tell_wallet(customer_id, payment.amount.cents, booked.payment_id)
         return booked
 
@@ -328,7 +345,7 @@ class Bookkeeper:
 
     def _new(self, told: Told, purchase_id: str | None) -> Payment:
         return Payment(
-            payment_id=self.identifiers.ordered(self.now),
+            payment_id=told.payment_id or self.identifiers.ordered(self.now),
             tenant_id=told.tenant_id,
             gateway_id=told.gateway_id,
             method=told.method,

@@ -90,10 +90,16 @@ def refund_credit(books: Bookkeeper, payment: Payment) -> Payment:
     if left < payment.amount:
         message = f"The customer has spent of it: {left} is left in the wallet, and this was {payment.amount}."
         raise ConflictError("wallet.spent", message)
+    return give_back_credit(books, payment, customer_id)
+
+
+def give_back_credit(books: Bookkeeper, payment: Payment, customer_id: str) -> Payment:
+    """As `refund_credit`, for whoever has looked already that the customer's wallet holds as much."""
     refunded = replace(payment, disposition=Disposition.REFUNDED)
     books.tx.payments.update(refunded)
     giver, taker = ledger.wallet(customer_id), ledger.refunded(payment.tenant_id)
     books.tx.ledger.move(payment.amount, giver, taker, at=books.now, payment_id=payment.payment_id)
+    books.tx.customers.took_back(customer_id, payment.amount)
     books.tell("payment.assigned", payment.payment_id, where(refunded))
     books.tell_wallet(customer_id, -payment.amount.cents, payment.payment_id)
     return refunded

@@ -61,6 +61,19 @@ def let_on_again(tx: Tables, grant: Grant) -> Grant:
     return on
 
 
+def extend(tx: Tables, grant: Grant, span: timedelta) -> Grant:
+    """Give one that is not over more time by the clock: its end moves, or what it has left before it runs grows."""
+    seconds = int(span.total_seconds())
+    if grant.ends_at is None:
+        longer = replace(grant, seconds_left=grant.seconds_left + seconds)
+    else:
+        longer = replace(grant, ends_at=grant.ends_at + timedelta(seconds=seconds))
+    tx.grants.update(longer)
+    ends_at = None if longer.ends_at is None else longer.ends_at.isoformat()
+    _tell(tx, "grant.extended", grant, {"seconds": seconds, "endsAt": ends_at})
+    return longer
+
+
 def end(tx: Tables, grant: Grant, cause: str, now: datetime) -> Grant:
     """End it; once is enough."""
     if grant.state is GrantState.ENDED:

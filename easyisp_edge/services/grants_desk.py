@@ -1,19 +1,19 @@
-"""Staff see what customers may use now, start one package before another, move one to another device, or end it."""
+"""Staff see what customers may use now, start one package before another, move one, give it more time, or end it."""
 
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.grants import GrantState
+from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
-from easyisp_edge.services.grant_life import end, move
+from easyisp_edge.services.grant_life import end, extend, move
+from easyisp_edge.services.listed_grants import GrantView, ListedGrant
 from easyisp_edge.services.staff import NOTE_LENGTH_MAX
-from easyisp_edge.services.standing import lapses_at, opens_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from easyisp_edge.services.presence import Presence
     from easyisp_edge.services.site import Site
     from easyisp_edge.store.store import Tables
+
+# More is another sale, or a slip of the hand.
+EXTENDED_MOST = timedelta(days=31)
+EXTENDED_LEAST = timedelta(seconds=1)
 
 log = logging.getLogger(__name__)
 
@@ -42,30 +46,6 @@ class Sought(NamedTuple):
     mac: MacAddress | None = None
     phone: Msisdn | None = None
     mpesa_receipt_number: str | None = None
-
-
-class ListedGrant(NamedTuple):
-    """A grant as staff see it at one instant.
-
-    Args:
-        admission: The grant, with what it bought.
-        phone: Its customer's number, where it was told.
-        over: Whether nothing is left of it.
-        seconds_left: Time left by the clock.
-        online_seconds_left: Time left of what is counted online, as reported so far; None where only the clock counts.
-        opens_at: When it may be used next, where it is shut at that instant.
-        online: Whether somebody is on by it.
-        router_ids: On which routers, as far as that is known.
-    """
-
-    admission: Admission
-    phone: Msisdn | None
-    over: bool
-    seconds_left: int
-    online_seconds_left: int | None
-    opens_at: datetime | None
-    online: bool
-    router_ids: tuple[str, ...]
 
 
 class GrantList(NamedTuple):
@@ -109,22 +89,27 @@ class GrantsDesk:
         def look(tables: Tables) -> GrantList:
             _refuse_unknown_receipt(tables, tenant_ids, sought)
             found = [each for named in tenant_ids for each in _found(tables, named, sought, over=over, limit=limit)]
-            listed = [self._listed(tables, admission, phone, now) for admission, phone in found]
+            listed = [self._view.read(tables, admission, phone, now) for admission, phone in found]
             shown = [each for each in listed if over or not each.over]
             newest = sorted(shown, key=lambda each: each.admission.created_at, reverse=True)
             return GrantList(now, sorted(newest, key=_is_over)[:limit], self._sessions(tables, tenant_ids, sought))
 
         found = await self.access.store.survey(look)
-        return found._replace(grants=[self._with_presence(each) for each in found.grants])
+        return found._replace(grants=[self._view.with_presence(each) for each in found.grants])
 
-    async def switch(self, grant_id: str, by: str) -> ListedGrant:
+    async def switch(self, grant_id: str, by: str, tenant_id: str | None = None) -> ListedGrant:
         """Let a grant's own device use it now; what runs there is set aside with the time it has left.
+
+        Args:
+            grant_id: Which.
+            by: Who starts it.
+            tenant_id: Whose it has to be; None for anybody's.
 
         Raises:
             NotFoundError: No such grant.
             ConflictError: It is for no device yet, over, or shut at this hour.
         """
-        listed = self._usable(grant_id)
+        listed = self._usable(grant_id, tenant_id)
         mac = listed.admission.mac
         if mac is None:
             message = "It is for no device yet: whoever logs in with its user name uses it. Move it to a device first."
@@ -142,28 +127,77 @@ class GrantsDesk:
         log.info("grant %s, started by %s", grant_id, by)
         return self._one(grant_id)
 
-    async def move(self, grant_id: str, mac: MacAddress, by: str) -> ListedGrant:
+    async def move(self, grant_id: str, mac: MacAddress, by: str, tenant_id: str | None = None) -> ListedGrant:
         """Let a grant follow to another device; the one it was for is put off.
 
         How often a customer may do so within a day does not bind staff; it counts as one of those times. Where a
         package is for several devices, those that are on stay on.
 
+        Args:
+            grant_id: Which.
+            mac: The other device.
+            by: Who moves it.
+            tenant_id: As in `switch`.
+
         Raises:
             NotFoundError: No such grant.
             ConflictError: It is over, or for that device already.
         """
-        moved = await self.access.store.write(lambda tx: _move(tx, _standing(tx, grant_id), mac, by))
+        moved = await self.access.store.write(lambda tx: _move(tx, _standing(tx, grant_id, tenant_id), mac, by))
         log.info("grant %s, moved to %s by %s", grant_id, mac, by)
         self.access.tell_routers(moved.tenant_id)
         return self._one(grant_id)
 
-    async def end(self, grant_id: str, reason: str, by: str) -> ListedGrant:
+    async def extend(
+        self, grant_id: str, span: timedelta, reason: str, by: str, tenant_id: str | None = None
+    ) -> ListedGrant:
+        """Give a grant more time by the clock, from its end on; no money moves.
+
+        Where a package counts time online, that stays as it was bought: it may be used for longer. Who is on by it
+        stays on, or is let on again by the router's next round where the router's own limit comes first.
+
+        Args:
+            grant_id: Which.
+            span: How much more, in whole seconds: at most `EXTENDED_MOST` at once.
+            reason: Why, for whoever reads the books.
+            by: Who gives it.
+            tenant_id: As in `switch`.
+
+        Raises:
+            InvalidError: So much cannot be given, or there is no reason, or it is too long.
+            NotFoundError: No such grant.
+            ConflictError: `grant.over`: what is over stays over; `grant.provisional`: its money is not known yet.
+        """
+        if not EXTENDED_LEAST <= span <= EXTENDED_MOST:
+            message = f"A grant is extended by a second at least and by {EXTENDED_MOST.days} days at most at once."
+            raise InvalidError("grant.extended_by", message, field="seconds")
+        written, now = _reason(reason), self.access.clock.now()
+
+        def work(tx: Tables) -> Grant:
+            grant = _extendable(tx, grant_id, tenant_id, now)
+            longer = extend(tx, grant, span)
+            _note(
+                tx,
+                "staff.grant_extended",
+                grant_id,
+                {"by": by, "reason": written, "seconds": int(span.total_seconds())},
+            )
+            return longer
+
+        longer = await self.access.store.write(work)
+        log.info("grant %s, extended by %s by %s", grant_id, span, by)
+        self.access.ended.ring()
+        self.access.tell_routers(longer.tenant_id)
+        return self._one(grant_id)
+
+    async def end(self, grant_id: str, reason: str, by: str, tenant_id: str | None = None) -> ListedGrant:
         """End a grant and have its devices put off. What was paid for it stays as it is booked.
 
         Args:
             grant_id: Which.
             reason: Why, for whoever reads the books.
             by: Who ends it.
+            tenant_id: As in `switch`.
 
         Raises:
             InvalidError: There is no reason, or it is too long.
@@ -173,7 +207,7 @@ class GrantsDesk:
         written, now = _reason(reason), self.access.clock.now()
 
         def work(tx: Tables) -> Grant:
-            ended = end(tx, _standing(tx, grant_id), "staff", now)
+            ended = end(tx, _standing(tx, grant_id, tenant_id), "staff", now)
             _note(tx, "staff.grant_ended", grant_id, {"by": by, "reason": written})
             return ended
 
@@ -185,46 +219,24 @@ class GrantsDesk:
 
     # --- one grant
 
-    def _one(self, grant_id: str) -> ListedGrant:
+    @property
+    def _view(self) -> GrantView:
+        return GrantView(self.presence, self.site)
+
+    def _one(self, grant_id: str, tenant_id: str | None = None) -> ListedGrant:
         """A grant as it stands now."""
         tables = self.access.store.read
         grant, admission = tables.grants.by_id(grant_id), tables.grants.admission_by_id(grant_id)
-        if grant is None or admission is None:
-            raise _unknown(grant_id)
+        if grant is None or admission is None or not _is_of(grant, tenant_id):
+            raise unknown_grant(grant_id)
         phone = tables.customers.phone_of(grant.customer_id)
-        return self._with_presence(self._listed(tables, admission, phone, self.access.clock.now()))
+        return self._view.with_presence(self._view.read(tables, admission, phone, self.access.clock.now()))
 
-    def _usable(self, grant_id: str) -> ListedGrant:
-        listed = self._one(grant_id)
+    def _usable(self, grant_id: str, tenant_id: str | None) -> ListedGrant:
+        listed = self._one(grant_id, tenant_id)
         if listed.over:
             raise _is_over_already()
         return listed
-
-    # --- how it is shown
-
-    def _listed(self, tables: Tables, admission: Admission, phone: Msisdn | None, now: datetime) -> ListedGrant:
-        over = not admission.usable_at(now)
-        return ListedGrant(
-            admission=admission,
-            phone=phone,
-            over=over,
-            seconds_left=max(0, math.ceil((lapses_at(admission, now) - now).total_seconds())),
-            online_seconds_left=admission.online_seconds_left,
-            opens_at=None if over or admission.open_at(now) else opens_at(admission, now),
-            online=False,
-            router_ids=tuple(sorted({each.router_id for each in tables.sessions.open_of_grant(admission.grant_id)})),
-        )
-
-    def _with_presence(self, listed: ListedGrant) -> ListedGrant:
-        """The same with whether somebody is on by it; only routers that report sessions say on which."""
-        if not self.presence.is_online(listed.admission.username):
-            return listed._replace(router_ids=())
-        return listed._replace(online=True, router_ids=listed.router_ids or self._only_router(listed.admission))
-
-    def _only_router(self, admission: Admission) -> tuple[str, ...]:
-        own = [router.id for router in self.site.config.routers if router.tenant == admission.tenant_id]
-        valid = tuple(router_id for router_id in own if admission.package.valid_on(router_id))
-        return valid if len(valid) == 1 else ()
 
     def _sessions(self, tables: Tables, tenant_ids: list[str], sought: Sought) -> list[Session]:
         if sought.mac is None:
@@ -256,10 +268,24 @@ def _refuse_unknown_receipt(tables: Tables, tenant_ids: list[str], sought: Sough
         raise NotFoundError("payment.unknown", f"There is no payment with the receipt {receipt}.")
 
 
-def _standing(tx: Tables, grant_id: str) -> Grant:
+def _is_of(grant: Grant, tenant_id: str | None) -> bool:
+    return tenant_id is None or grant.tenant_id == tenant_id
+
+
+def _extendable(tx: Tables, grant_id: str, tenant_id: str | None, now: datetime) -> Grant:
+    grant, admission = _standing(tx, grant_id, tenant_id), tx.grants.admission_by_id(grant_id)
+    if admission is None or not admission.usable_at(now):
+        raise ConflictError("grant.over", "Nothing is left of it, and more time would not help: give a new one.")
+    if grant.funding is Funding.PROVISIONAL:
+        message = "It was given in advance, until its money is known; extend what that buys."
+        raise ConflictError("grant.provisional", message)
+    return grant
+
+
+def _standing(tx: Tables, grant_id: str, tenant_id: str | None) -> Grant:
     grant = tx.grants.by_id(grant_id)
-    if grant is None:
-        raise _unknown(grant_id)
+    if grant is None or not _is_of(grant, tenant_id):
+        raise unknown_grant(grant_id)
     if grant.state is GrantState.ENDED:
         raise _is_over_already()
     return grant
@@ -277,7 +303,7 @@ def _move(tx: Tables, grant: Grant, mac: MacAddress, by: str) -> Grant:
 def _reason(text: str) -> str:
     written = text.strip()
     if not written or not written.isprintable() or len(written) > NOTE_LENGTH_MAX:
-        message = f"Say in a line of at most {NOTE_LENGTH_MAX} characters why it is ended."
+        message = f"Say in a line of at most {NOTE_LENGTH_MAX} characters why."
         raise InvalidError("grant.reason", message, field="reason")
     return written
 
@@ -286,9 +312,12 @@ def _note(tx: Tables, kind: str, grant_id: str, data: Mapping[str, object]) -> N
     tx.events.append(Stream.MONEY, kind, grant_id, data)
 
 
-def _unknown(grant_id: str) -> NotFoundError:
+def unknown_grant(grant_id: str) -> NotFoundError:
+    """What is said of one that does not exist, and of another tenant's."""
     return NotFoundError("grant.unknown", f"There is no grant {grant_id!r:.40}. The list of them shows their ids.")
 
 
 def _is_over_already() -> ConflictError:
-    return ConflictError("grant.over", "It is over: nothing is left of it.")
+    return ConflictError(
+        "grant.over", "It is over: nothing is left of it. What was over stays over; a new one has to be given."
+    )

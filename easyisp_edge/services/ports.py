@@ -36,6 +36,14 @@ class PaymentGateway(Protocol):
             OutcomeUnknownError: No answer in time; the prompt may be on the phone. Never to be repeated.
         """
 
+    async def check_credentials(self) -> None:
+        """Have the gateway say now that it takes our keys; nothing is asked of any customer.
+
+        Raises:
+            UnavailableError: The gateway was not reached, or too busy to say.
+            RefusedError: It does not take them.
+        """
+
     async def query_turn(self) -> None:
         """Wait for the next place in the pace that all queries share; the query is to follow at once."""
 

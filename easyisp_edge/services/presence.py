@@ -47,6 +47,10 @@ class Presence:
         """Whether any router has this one on."""
         return any(username in usernames for usernames in self._online.values())
 
+    def count_on(self, router_id: str) -> int:
+        """How many user names a router has on."""
+        return len(self._online.get(router_id, ()))
+
     def host_at(self, router_id: str, address: str, now: float) -> HotspotHost | None:
         """The device that has an address behind a router; None where that is not known, or not any more.
 

@@ -68,6 +68,14 @@ class SettlementService:
         await self._take(purchase, report)
         return True
 
+    async def take_report(self, report: PaymentReport) -> bool:
+        """Take what a trusted party tells of one of our pushes, as its own callback; False when it is none of ours."""
+        purchase = self.store.read.purchases.by_checkout_request_id(report.checkout_request_id or "")
+        if purchase is None:
+            return False
+        await self._take(purchase, report)
+        return True
+
     async def take_bare_callback(self, report: PaymentReport) -> None:
         """Take a callback that came without a secret: it can only make us ask sooner."""
         purchase = self.store.read.purchases.by_checkout_request_id(report.checkout_request_id or "")

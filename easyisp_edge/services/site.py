@@ -1,24 +1,29 @@
-"""The configuration in force: replaced as a whole when the files are read anew, and only by a good one."""
+"""The configuration in force: what files declare, replaced as a whole and only by a good one, and what people made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import logging
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.config import ShortPayment
-from easyisp_edge.errors import NotFoundError
+from easyisp_edge.config.made_gateways import with_made
+from easyisp_edge.errors import NotFoundError, UnavailableError
 from easyisp_edge.services.claims import ClaimRules
 from easyisp_edge.services.judgement import Receiver
 from easyisp_edge.services.limits import PushLimits
 from easyisp_edge.services.purchase import GatewayDoor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from easyisp_edge.config import Config, Gateway, Tenant
     from easyisp_edge.domain.packages import Package, Service
     from easyisp_edge.services.ports import PaymentGateway
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -26,22 +31,59 @@ class Site:
     """What is configured now.
 
     Args:
-        config: The last good configuration.
+        config: The last good configuration, with the gateways that people made.
         open_gateway: Makes, or finds, the way to a configured gateway.
+        declared: What the files, and the environment, say alone.
     """
 
     config: Config
     open_gateway: Callable[[Gateway], PaymentGateway]
+    declared: Config = field(init=False)
+    _made: tuple[Gateway, ...] = ()
+    _held: set[str] = field(default_factory=set)
+    _left_out: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.declared = self.config
+
+    def declare(self, config: Config) -> None:
+        """Put in force what the files say now; what was made stays."""
+        self.declared = config
+        self._join()
+
+    def put_made(self, gateways: Iterable[Gateway]) -> None:
+        """Put in force the gateways that people made, in place of those before; oldest first."""
+        self._made = tuple(gateways)
+        self._join()
+
+    def _join(self) -> None:
+        self.config, left_out = with_made(self.declared, self._made)
+        for gateway_id, reason in left_out.items():
+            if self._left_out.get(gateway_id) != reason:
+                log.warning("gateway %s, made at the back office, is not used: %s", gateway_id, reason)
+        self._left_out = left_out
+
+    @contextlib.contextmanager
+    def holding(self, gateway_id: str) -> Iterator[None]:
+        """Have nothing sold through a gateway within this block: what it is may be another after it."""
+        self._held.add(gateway_id)
+        try:
+            yield
+        finally:
+            self._held.discard(gateway_id)
 
     def door_for(self, tenant_id: str, service: Service) -> GatewayDoor:
         """The gateway that takes a tenant's money for a service.
 
         Raises:
             NotFoundError: There is none, or nowhere for it to call back to.
+            UnavailableError: It is being changed at this moment.
         """
         gateway = self.config.gateway_for(tenant_id, service)
         if gateway is None or (gateway.has_api and not self.callback_base):
             raise NotFoundError("gateway.missing", "M-Pesa payments are not set up for this service yet.")
+        if gateway.id in self._held:
+            raise UnavailableError("gateway.changing", "The way to pay is being changed. Try again in a moment.")
         opened = self.open_gateway(gateway) if gateway.has_api else None
         return GatewayDoor(gateway.id, opened, self.callback_base)
 
@@ -50,12 +92,18 @@ class Site:
         """Where M-Pesa is told to call back, without a slash at the end; empty where nobody said."""
         return str(self.config.edge.callbacks.public_url or "").rstrip("/")
 
+    @property
+    def webhook_key(self) -> str:
+        """What proves that who tells of a payment may; empty where nobody may."""
+        key = self.config.edge.callbacks.webhook_key
+        return "" if key is None else key.get_secret_value()
+
     def gateway(self, gateway_id: str) -> Gateway | None:
-        """A gateway by its id; None where it is not in the files any more."""
+        """A gateway by its id; None where it is not there any more."""
         return next((gateway for gateway in self.config.gateways if gateway.id == gateway_id), None)
 
     def receiver(self, gateway_id: str) -> Receiver | None:
-        """Whose a gateway is; None where it is not in the files any more."""
+        """Whose a gateway is; None where it is not there any more."""
         gateway = self.gateway(gateway_id)
         return None if gateway is None else Receiver(gateway.tenant, gateway.id)
 

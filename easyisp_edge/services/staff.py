@@ -137,13 +137,14 @@ class StaffDesk:
         self._tell(handled.payment, f"entered by {by}")
         return handled
 
-    async def assign_to_purchase(self, key: str, code: str, by: str) -> Handled:
+    async def assign_to_purchase(self, key: str, code: str, by: str, *, tenant_id: str | None = None) -> Handled:
         """Let unmatched money count for the purchase with a pay code.
 
         Args:
             key: The payment's id, or its receipt.
             code: The pay code, as people type it.
             by: Who says so.
+            tenant_id: Whose payment it has to be; None for anybody's.
 
         Raises:
             InvalidError: It is no pay code.
@@ -153,33 +154,41 @@ class StaffDesk:
         read = read_pay_code(code)
         if read is None:
             raise InvalidError("pay_code.unreadable", f"{code!r:.40} is no pay code such as ABC-DEFG.", field="code")
-        handled = await self.settlement.store.write(lambda tx: self._assign_to_purchase(tx, key, read, by))
+        handled = await self.settlement.store.write(
+            lambda tx: self._assign_to_purchase(tx, _own(tx, key, tenant_id), read, by)
+        )
         self._tell(handled.payment, f"assigned by {by}")
         return handled
 
-    async def assign_to_customer(self, key: str, customer: ForCustomer, by: str) -> Handled:
+    async def assign_to_customer(
+        self, key: str, customer: ForCustomer, by: str, *, tenant_id: str | None = None
+    ) -> Handled:
         """Give unmatched money to a customer: it buys the package, where it and the wallet cover that, else is credit.
 
         Args:
             key: The payment's id, or its receipt.
             customer: Whom it is for.
             by: Who says so.
+            tenant_id: Whose payment it has to be; None for anybody's.
 
         Raises:
             NotFoundError: No such payment, or no such package on sale.
             ConflictError: The payment is not unmatched.
         """
-        handled = await self.settlement.store.write(lambda tx: self._assign_to_customer(tx, key, customer, by))
+        handled = await self.settlement.store.write(
+            lambda tx: self._assign_to_customer(tx, _own(tx, key, tenant_id), customer, by)
+        )
         self._tell(handled.payment, f"assigned by {by}")
         return handled
 
-    async def refund(self, key: str, note: str, by: str) -> Payment:
+    async def refund(self, key: str, note: str, by: str, *, tenant_id: str | None = None) -> Payment:
         """Note that money was given back outside of this box: unmatched money, or credit of which nothing is spent.
 
         Args:
             key: The payment's id, or its receipt.
             note: Why and how, for whoever reads the books.
             by: Who gave it back.
+            tenant_id: Whose payment it has to be; None for anybody's.
 
         Raises:
             InvalidError: There is no note, or it is too long.
@@ -190,7 +199,7 @@ class StaffDesk:
         if not written or not written.isprintable() or len(written) > NOTE_LENGTH_MAX:
             message = f"Say in a line of at most {NOTE_LENGTH_MAX} characters how the money was given back."
             raise InvalidError("refund.note", message, field="note")
-        payment = await self.settlement.store.write(lambda tx: self._refund(tx, key, written, by))
+        payment = await self.settlement.store.write(lambda tx: self._refund(tx, _own(tx, key, tenant_id), written, by))
         self._tell(payment, f"given back by {by}")
         return payment
 
@@ -211,8 +220,8 @@ class StaffDesk:
         _note(tx, "staff.entered", payment.payment_id, data)
         return Handled(payment, _grant_of(tx, payment))
 
-    def _assign_to_purchase(self, tx: Tables, key: str, code: str, by: str) -> Handled:
-        payment, purchase = _unmatched(tx, key), tx.purchases.by_account_reference(code)
+    def _assign_to_purchase(self, tx: Tables, payment: Payment, code: str, by: str) -> Handled:
+        payment, purchase = _unmatched(payment), tx.purchases.by_account_reference(code)
         if purchase is None or purchase.tenant_id != payment.tenant_id:
             raise NotFoundError("purchase.unknown", f"Nobody who sells here gave the pay code {code} to a customer.")
         if payment.purchase_id not in {None, purchase.purchase_id}:
@@ -224,8 +233,8 @@ class StaffDesk:
         assigned = _by_key(tx, payment.payment_id)
         return Handled(assigned, _grant_of(tx, assigned))
 
-    def _assign_to_customer(self, tx: Tables, key: str, customer: ForCustomer, by: str) -> Handled:
-        payment, judge, version = _unmatched(tx, key), self.settlement.judge(tx), None
+    def _assign_to_customer(self, tx: Tables, payment: Payment, customer: ForCustomer, by: str) -> Handled:
+        payment, judge, version = _unmatched(payment), self.settlement.judge(tx), None
         if customer.package_id is not None:
             version = self.shelf.version(payment.tenant_id, customer.package_id)
         own = _own_purchase(judge.books, payment, customer, version)
@@ -244,8 +253,8 @@ class StaffDesk:
         _note(tx, "staff.assigned", payment.payment_id, data)
         return Handled(_by_key(tx, payment.payment_id), grant)
 
-    def _refund(self, tx: Tables, key: str, note: str, by: str) -> Payment:
-        payment, books = _by_key(tx, key), self.settlement.judge(tx).books
+    def _refund(self, tx: Tables, payment: Payment, note: str, by: str) -> Payment:
+        books = self.settlement.judge(tx).books
         if payment.disposition is Disposition.UNMATCHED:
             given_back = books.refund(payment)
         elif payment.disposition is Disposition.WALLET:
@@ -366,12 +375,23 @@ def _by_key(tx: Tables, key: str) -> Payment:
         except InvalidError:
             payment = None
     if payment is None:
-        raise NotFoundError("payment.unknown", f"There is no payment {key!r:.40}, neither by id nor by receipt.")
+        raise _unknown(key)
     return payment
 
 
-def _unmatched(tx: Tables, key: str) -> Payment:
+def _own(tx: Tables, key: str, tenant_id: str | None) -> Payment:
+    """The same; one of another tenant's is one that there is not."""
     payment = _by_key(tx, key)
+    if tenant_id not in {None, payment.tenant_id}:
+        raise _unknown(key)
+    return payment
+
+
+def _unknown(key: str) -> NotFoundError:
+    return NotFoundError("payment.unknown", f"There is no payment {key!r:.40}, neither by id nor by receipt.")
+
+
+def _unmatched(payment: Payment) -> Payment:
     if payment.disposition is not Disposition.UNMATCHED:
         raise booked_already(payment)
     return payment

@@ -30,6 +30,8 @@ _LINE, _LETTERS_IN_LINE, _GAP = 2.6, 0.77, 0.35
 # So many letters fit beside the picture, and of one millimetre across the card.
 _LETTERS_BESIDE = 35
 _LETTERS_ACROSS = 100
+# What stands behind the pages in a document that a browser prints.
+HTML_END = "</body></html>\n"
 # Light around a picture without which scanners do not see it, in its own modules.
 _QUIET = 4
 
@@ -73,9 +75,14 @@ def svg_pages(cards: Sequence[Card], words: CardWords) -> list[str]:
 
 def html_document(pages: Sequence[str], title: str) -> str:
     """All pages in one document that a browser prints, each on a sheet of its own."""
+    return f"{html_begin(title)}{''.join(pages)}{HTML_END}"
+
+
+def html_begin(title: str) -> str:
+    """What stands before the pages in a document that a browser prints."""
     style = "@page{size:A4;margin:0}body{margin:0}svg{display:block;width:210mm;height:297mm;break-after:page}"
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{"".join(pages)}</body></html>\n'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n'
 
 
 def _page(cards: Sequence[Card], words: CardWords) -> str:

@@ -10,6 +10,7 @@ from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.vouchers import VoucherState, read_voucher_code
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.grant_life import follow
 from easyisp_edge.services.lockout import LockoutLimits
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class VoucherService:
         found = find(self.settlement.store.read, tenant_id, read)
         if found is None:
             self.lockout.wrong(router_id or "", device)
-            raise NotFoundError("voucher.unknown", "We do not know this voucher. Compare each letter with the paper.")
+            raise _unknown()
         if found.voucher.state is not VoucherState.AVAILABLE:
             return _again(self.settlement.store.read, found, holder)
         grant = await self.settlement.store.write(lambda tx: self._redeem(tx, read, holder))
@@ -121,6 +122,46 @@ class VoucherService:
             return None
         state = found.voucher.state_at(self.settlement.clock.now(), found.batch)
         return found.version.package if state is VoucherState.AVAILABLE else None
+
+    def held_elsewhere(self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None) -> Package | None:
+        """What a voucher got that is another device's, and that its holder may `move` to this one; None for no such.
+
+        It is not counted as guessing: whoever asks this asks `package_of` or `redeem` too.
+        """
+        read = read_voucher_code(code)
+        if read is None or self.lockout.is_out(router_id or "", str(mac)):
+            return None
+        tables = self.settlement.store.read
+        found = find(tables, tenant_id, read)
+        if found is None or found.voucher.state is VoucherState.AVAILABLE:
+            return None
+        try:
+            grant = self._usable(tables, found, Holder(tenant_id, mac, router_id, found.version.package.service))
+        except (ConflictError, RefusedError):
+            return None
+        return None if grant.mac in {None, mac} else found.version.package
+
+    async def move(
+        self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None, service: Service
+    ) -> Grant:
+        """Move what a voucher got to another device of its holder; the one it was on is put off.
+
+        Whoever has the code holds it. Where it is on that device it stays, and one that nobody used yet is redeemed.
+
+        Raises:
+            InvalidError: `voucher.mistyped`: it is no code.
+            NotFoundError: `voucher.unknown`.
+            ConflictError: `voucher.used`: it is used up; `grant.moved_often`: it has moved often enough today.
+            RefusedError: As for `redeem`.
+        """
+        holder, device = Holder(tenant_id, mac, router_id, service), str(mac)
+        read = self._read(code, router_id or "", device)
+        if find(self.settlement.store.read, tenant_id, read) is None:
+            self.lockout.wrong(router_id or "", device)
+            raise _unknown()
+        grant = await self.settlement.store.write(lambda tx: self._move(tx, read, holder))
+        self.settlement.granted(tenant_id)
+        return grant
 
     def _read(self, code: str, router_id: str, device: str) -> str:
         read = read_voucher_code(code)
@@ -149,6 +190,26 @@ class VoucherService:
         tx.events.append(Stream.MONEY, "voucher.redeemed", voucher.voucher_id, data)
         return grant
 
+    def _move(self, tx: Tables, code: str, holder: Holder) -> Grant:
+        found = find(tx, holder.tenant_id, code)
+        if found is None or found.voucher.state is VoucherState.AVAILABLE:
+            return self._redeem(tx, code, holder)
+        grant = self._usable(tx, found, holder)
+        if holder.mac is None or grant.mac in {None, holder.mac}:
+            return grant
+        moved = follow(tx, grant, holder.mac, self.settlement.clock.now(), voucher=found.voucher.voucher_id)
+        if moved is None:
+            raise ConflictError("grant.moved_often", "This voucher has moved often enough today; try again tomorrow.")
+        return moved
+
+    def _usable(self, tables: Tables, found: Found, holder: Holder) -> Grant:
+        """What a voucher got, with something left of it."""
+        grant = _got(tables, found, holder)
+        admission = tables.grants.admission_by_id(grant.grant_id)
+        if admission is None or not admission.usable_at(self.settlement.clock.now()):
+            raise _used()
+        return grant
+
 
 def find(tables: Tables, tenant_id: str, code: str) -> Found | None:
     """A tenant's voucher by its code in the normal form, with what it is for."""
@@ -161,17 +222,31 @@ def find(tables: Tables, tenant_id: str, code: str) -> Found | None:
 
 def _again(tables: Tables, found: Found, holder: Holder) -> Grant:
     """What a voucher got before, for its own device."""
+    grant = _got(tables, found, holder)
+    if grant.mac not in {None, holder.mac} and found.version.package.devices_max == 1:
+        raise _used()
+    return grant
+
+
+def _got(tables: Tables, found: Found, holder: Holder) -> Grant:
+    """What a voucher got before, whoever asks."""
     if found.voucher.state is VoucherState.REVOKED:
         raise RefusedError("voucher.revoked", "This voucher was cancelled. Ask where you bought it.")
     grant = tables.grants.by_id(found.voucher.grant_id or "")
     if grant is None:  # taken together, or not at all
         raise LookupError(found.voucher.voucher_id)
-    package = found.version.package
-    _refuse_elsewhere(package, holder)
-    own = grant.mac is None or grant.mac == holder.mac or package.devices_max > 1
-    if not own or grant.state is GrantState.ENDED:
-        raise ConflictError("voucher.used", "This voucher has been used already.")
+    _refuse_elsewhere(found.version.package, holder)
+    if grant.state is GrantState.ENDED:
+        raise _used()
     return grant
+
+
+def _used() -> ConflictError:
+    return ConflictError("voucher.used", "This voucher has been used already.")
+
+
+def _unknown() -> NotFoundError:
+    return NotFoundError("voucher.unknown", "We do not know this voucher. Compare each letter with the paper.")
 
 
 def _refuse_elsewhere(package: Package, holder: Holder) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.paging import Page
 from easyisp_edge.domain.values import NAIROBI, Money
 from easyisp_edge.domain.vouchers import BATCH_VOUCHERS_MAX, VoucherBatch, VoucherState, read_voucher_code
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from easyisp_edge.domain.packages import Package
+    from easyisp_edge.domain.paging import Position
     from easyisp_edge.domain.vouchers import Voucher
     from easyisp_edge.machine import Clock
     from easyisp_edge.services.identifiers import Identifiers
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _BATCH_ID_LENGTH = 6
 _HTTP = 80
+_EXPIRES_WITHIN = timedelta(days=20 * 365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,20 @@ class ListedBatch(NamedTuple):
     def sold(self) -> Money:
         """What those that were used came to, at the price of then."""
         return Money(self.package.price.cents * self.counts.used)
+
+
+class BatchPage(NamedTuple):
+    """Some vouchers of a batch.
+
+    Args:
+        listed: The batch.
+        vouchers: In order, with where each stands now.
+        more: Whether there are others after them.
+    """
+
+    listed: ListedBatch
+    vouchers: list[tuple[Voucher, VoucherState]]
+    more: bool
 
 
 class ShownBatch(NamedTuple):
@@ -153,15 +170,53 @@ class VouchersDesk:
 
         return await self.store.survey(look)
 
-    async def show(self, batch_id: str, by: str) -> ShownBatch:
+    async def page(self, tenant_id: str, *, limit: int, after: Position | None = None) -> Page[ListedBatch]:
+        """A page of a tenant's batches, newest first, without their codes."""
+
+        def look(tables: Tables) -> Page[ListedBatch]:
+            found = tables.vouchers.batches_page(tenant_id, limit, after)
+            return Page([self._listed(tables, batch) for batch in found.rows], found.next)
+
+        return await self.store.survey(look)
+
+    async def some(self, tenant_id: str, batch_id: str, seen_by: str | None, *, after: int, limit: int) -> BatchPage:
+        """Vouchers of a batch in order, from the one after a number on.
+
+        Args:
+            tenant_id: Whose.
+            batch_id: Which.
+            seen_by: Who sees the codes, which is noted; None where nobody does.
+            after: The number of the last one of the page before; 0 for the first page.
+            limit: How many at most.
+
+        Raises:
+            NotFoundError: The tenant has no such batch.
+        """
+
+        def work(tables: Tables) -> BatchPage:
+            batch, now = _batch(tables, batch_id, tenant_id), self.clock.now()
+            if seen_by is not None:
+                _note(tables, "staff.vouchers_shown", batch.batch_id, {"by": seen_by})
+            found = tables.vouchers.some_of_batch(batch.batch_id, after, limit + 1)
+            vouchers = [(each, each.state_at(now, batch)) for each in found[:limit]]
+            return BatchPage(self._listed(tables, batch), vouchers, more=len(found) > limit)
+
+        return await (self.store.survey(work) if seen_by is None else self.store.write(work))
+
+    async def show(self, batch_id: str, by: str, tenant_id: str | None = None) -> ShownBatch:
         """A batch with its codes; that somebody saw them is noted.
+
+        Args:
+            batch_id: Which.
+            by: Who sees them.
+            tenant_id: Whose it has to be; None for anybody's.
 
         Raises:
             NotFoundError: No such batch.
         """
 
         def work(tx: Tables) -> ShownBatch:
-            batch = _batch(tx, batch_id)
+            batch = _batch(tx, batch_id, tenant_id)
             _note(tx, "staff.vouchers_shown", batch.batch_id, {"by": by})
             now = self.clock.now()
             vouchers = [(each, each.state_at(now, batch)) for each in tx.vouchers.of_batch(batch.batch_id)]
@@ -170,6 +225,23 @@ class VouchersDesk:
             return ShownBatch(self._listed(tx, batch), vouchers, seller, self._portal_url(batch.tenant_id))
 
         return await self.store.write(work)
+
+    async def revoke_batch(self, tenant_id: str, batch_id: str, by: str) -> tuple[ListedBatch, int]:
+        """Have all of a tenant's batch that were not used not taken any more; gives how many those were.
+
+        Raises:
+            NotFoundError: The tenant has no such batch.
+        """
+        now = self.clock.now()
+
+        def work(tx: Tables) -> tuple[ListedBatch, int]:
+            batch = _batch(tx, batch_id, tenant_id)
+            count = _revoke_rest(tx, batch, by, now)
+            return self._listed(tx, batch), count
+
+        listed, count = await self.store.write(work)
+        log.info("%d vouchers of batch %s revoked by %s", count, listed.batch.batch_id, by)
+        return listed, count
 
     async def revoke(self, key: str, tenant_id: str | None, by: str) -> tuple[ListedBatch, int]:
         """Have a voucher not taken any more, or all of a batch that were not used; gives how many those were.
@@ -195,8 +267,7 @@ class VouchersDesk:
                 batch, count = _revoke_one(tx, tenant, code, by, now), 1
             else:
                 batch = _batch(tx, key)
-                count = tx.vouchers.revoke_rest(batch.batch_id, now)
-                _note(tx, "staff.vouchers_revoked", batch.batch_id, {"by": by, "count": count})
+                count = _revoke_rest(tx, batch, by, now)
             return self._listed(tx, batch), count
 
         listed, count = await self.store.write(work)
@@ -243,11 +314,20 @@ def _refuse_impossible(order: BatchOrder, now: datetime) -> datetime | None:
         raise InvalidError("vouchers.note", message, field="note")
     if order.expires_on is None:
         return None
+    if order.expires_on > (now + _EXPIRES_WITHIN).date():
+        message = f"{order.expires_on} is too far away: at most {_EXPIRES_WITHIN.days // 365} years."
+        raise InvalidError("vouchers.expires", message, field="expires")
     last_day = datetime.combine(order.expires_on, time(), tzinfo=NAIROBI)
     expires_at = last_day + timedelta(days=1)
     if expires_at <= now:
         raise InvalidError("vouchers.expires", f"{order.expires_on} is over already.", field="expires")
     return expires_at.astimezone(now.tzinfo)
+
+
+def _revoke_rest(tx: Tables, batch: VoucherBatch, by: str, now: datetime) -> int:
+    count = tx.vouchers.revoke_rest(batch.batch_id, now)
+    _note(tx, "staff.vouchers_revoked", batch.batch_id, {"by": by, "count": count})
+    return count
 
 
 def _revoke_one(tx: Tables, tenant_id: str, code: str, by: str, now: datetime) -> VoucherBatch:
@@ -265,9 +345,9 @@ def _revoke_one(tx: Tables, tenant_id: str, code: str, by: str, now: datetime) -
     return found.batch
 
 
-def _batch(tables: Tables, batch_id: str) -> VoucherBatch:
+def _batch(tables: Tables, batch_id: str, tenant_id: str | None = None) -> VoucherBatch:
     batch = tables.vouchers.batch(batch_id.strip().upper())
-    if batch is None:
+    if batch is None or tenant_id not in {None, batch.tenant_id}:
         message = f"There is no batch {batch_id!r:.40}. easyisp-edge vouchers list shows their ids."
         raise NotFoundError("vouchers.unknown", message)
     return batch

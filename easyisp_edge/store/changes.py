@@ -31,6 +31,16 @@ _KEY_COLUMNS = "abc"
 
 NOT_REPLICATED = frozenset(
     {
+        # Who works at the box itself, and what only its own key opens.
+        "staff_users",
+        "staff_logins",
+        "api_tokens",
+        "gateways",
+        # What follows from other rows, and from the events.
+        "takings",
+        "attempts",
+        "acts",
+        # What is this machine's own.
         "clock",
         "posters",
         "gateway_states",

@@ -175,8 +175,15 @@ RULES: Mapping[str, str] = {
     "what a customer has spent is the sum of the customer's payments": """
         SELECT c.customer_id FROM customers c LEFT JOIN (
           SELECT customer_id, sum(amount_cents) AS cents FROM payments
-          WHERE disposition <> 'merged' AND customer_id IS NOT NULL GROUP BY customer_id) USING (customer_id)
+          WHERE disposition NOT IN ('merged', 'refunded') AND customer_id IS NOT NULL GROUP BY customer_id)
+        USING (customer_id)
         WHERE c.total_spent_cents <> coalesce(cents, 0)""",
+    "what a person took is credit or was given back, came through no gateway, and says who took it": """
+        SELECT payment_id FROM payments p WHERE method <> 'MPESA' AND (
+          (gateway_id, mpesa_receipt_number, purchase_id) IS NOT ('-', NULL, NULL)
+          OR disposition NOT IN ('wallet', 'refunded') OR customer_id IS NULL
+          OR (SELECT json_extract(CAST(body AS TEXT), '$.data.by') FROM events
+            WHERE key = p.payment_id AND type = 'staff.recorded' LIMIT 1) IS NULL)""",
     "a claim has what its state says": """
         SELECT c.claim_id FROM claims c LEFT JOIN grants g USING (grant_id)
         LEFT JOIN grants given ON given.grant_id = c.provisional_grant_id
@@ -207,6 +214,25 @@ RULES: Mapping[str, str] = {
           SELECT grant_id, sum(seconds) AS seconds, sum(min(octets_in + octets_out, 1 << 50)) AS octets FROM sessions
           WHERE grant_id IS NOT NULL GROUP BY grant_id) AS told USING (grant_id)
         WHERE g.seconds_used < told.seconds OR g.octets_used < told.octets""",
+    "what came in on each day is the sum of its payments": """
+        SELECT tenant_id || ' ' || day FROM (
+          SELECT tenant_id, method, date(created_at, '+3 hours') AS day,
+            CASE disposition WHEN 'refunded' THEN 'refunded' ELSE 'completed' END AS status,
+            1 AS payments, amount_cents FROM payments WHERE disposition <> 'merged'
+          UNION ALL SELECT tenant_id, method, day, status, -payments, -amount_cents FROM takings)
+        GROUP BY tenant_id, method, day, status HAVING sum(payments) <> 0 OR sum(amount_cents) <> 0""",
+    "what was tried on each day is the number of its purchases": """
+        SELECT tenant_id || ' ' || day FROM (
+          SELECT tenant_id, date(created_at, '+3 hours') AS day,
+            CASE WHEN state IN ('failed', 'expired', 'paid') THEN state ELSE 'pending' END AS status,
+            1 AS purchases FROM purchases
+          UNION ALL SELECT tenant_id, day, status, -purchases FROM attempts)
+        GROUP BY tenant_id, day, status HAVING sum(purchases) <> 0""",
+    "what people did is in the audit trail, and nothing else is": """
+        SELECT key FROM events WHERE stream = 'money' AND (sequence IN (SELECT sequence FROM acts)) <> (
+          instr(body, CAST('"by":' AS BLOB)) > 0 AND json_extract(CAST(body AS TEXT), '$.data.by') IS NOT NULL)
+        UNION ALL SELECT sequence FROM acts
+        WHERE sequence NOT IN (SELECT sequence FROM events WHERE stream = 'money')""",
     "nothing points to what is not there": """
         SELECT "table" || ' ' || coalesce(rowid, '') FROM pragma_foreign_key_check""",
 }

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.event_lines import parked_digest
 from easyisp_edge.domain.events import GENESIS, Event, Stream, chain
+from easyisp_edge.store.acts import ActsTable
 from easyisp_edge.store.columns import instant
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from easyisp_edge.machine import Clock
@@ -24,9 +25,10 @@ class EventsTable:
     def __init__(self, connection: sqlite3.Connection, clock: Clock | None) -> None:
         self._sql = connection
         self._clock = clock
+        self._acts = ActsTable(connection)
 
     def append(self, stream: Stream, kind: str, key: str, data: Mapping[str, Any]) -> Event:
-        """Chain an event onto its stream.
+        """Chain an event onto its stream; what says `by` whom is listed as that person's act.
 
         Raises:
             RuntimeError: This connection reads only.
@@ -45,6 +47,7 @@ class EventsTable:
             data=data,
         )
         self.keep(event)
+        self._acts.note(event, data)
         return event
 
     def keep(self, event: Event) -> None:
@@ -92,6 +95,14 @@ class EventsTable:
         )
         return [row[0] for row in rows]
 
+    def problems(self, before: int | None) -> Iterator[tuple[int, str]]:
+        """Reported problems with their numbers in the stream, the newest first, read as they are taken."""
+        query = (
+            "SELECT sequence, key FROM events WHERE type = 'problem.reported' AND stream = 'usage'"
+            " AND (:before IS NULL OR sequence < :before) ORDER BY sequence DESC"
+        )
+        return iter(self._sql.execute(query, {"before": before}))
+
     def of_key(self, key: str) -> list[str]:
         """The types of all that happened to one thing, in order."""
         rows = self._sql.execute("SELECT type FROM events WHERE key = ? ORDER BY stream, sequence", (key,))
@@ -125,7 +136,7 @@ class EventsTable:
                 expected, previous = expected + 1, digest  # no hub could keep it: the chain goes on over its digest
                 continue
             told = json.loads(body)
-            if told["prev"] != previous.hex() or told["seq"] != sequence:
+            if (told["prev"], told["seq"], told["stream"]) != (previous.hex(), sequence, stream.value):
                 return expected
             expected, previous = expected + 1, digest
         return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easyisp_edge.store.columns import instant
+from easyisp_edge.store.columns import instant, read_instant
 
 if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
 
     from easyisp_edge.domain.payments import EvidenceSource, Outcome
+
+# How far back the last word about one tenant's money is looked for among all tenants'.
+_LOOKED_BACK = 500
 
 
 class EvidenceTable:
@@ -53,3 +56,15 @@ class EvidenceTable:
             (mpesa_receipt_number, source.value),
         ).fetchone()
         return row is not None
+
+    def last_heard_at(self, tenant_id: str) -> datetime | None:
+        """When M-Pesa last told of a tenant's money, or of an attempt; None where it is not among the latest words."""
+        row = self._sql.execute(
+            "SELECT received_at FROM evidence e WHERE evidence_id > (SELECT max(evidence_id) FROM evidence) - ?"
+            " AND strong AND source <> 'staff'"
+            " AND ? IN ((SELECT tenant_id FROM purchases WHERE purchase_id = e.purchase_id),"
+            " (SELECT tenant_id FROM payments WHERE mpesa_receipt_number = e.mpesa_receipt_number))"
+            " ORDER BY evidence_id DESC LIMIT 1",
+            (_LOOKED_BACK, tenant_id),
+        ).fetchone()
+        return None if row is None else read_instant(row[0])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyisp_edge.domain.grants import Admission, Funding, Grant, GrantState
 from easyisp_edge.domain.packages import Service
+from easyisp_edge.domain.paging import Page, Position
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.store.columns import (
@@ -17,11 +18,14 @@ from easyisp_edge.store.columns import (
     read_optional_instant,
     read_optional_mac,
 )
+from easyisp_edge.store.grant_pages import page_parameters, page_queries
+from easyisp_edge.store.pages import page_of
 
 if TYPE_CHECKING:
     import sqlite3
     from datetime import datetime
 
+    from easyisp_edge.store.grant_pages import GrantsSought
     from easyisp_edge.store.packages import PackagesTable
 
 _COLUMNS = (
@@ -46,10 +50,25 @@ _SELECT_OWNED = (
     " OR g.payment_id IN (SELECT payment_id FROM payments WHERE mpesa_receipt_number = :receipt)"
     " OR g.purchase_id IN (SELECT purchase_id FROM payments WHERE mpesa_receipt_number = :receipt)) AND g.state"
 )
+_OWNED = f"{', '.join(f'g.{column}' for column in _COLUMNS.split(', '))}, c.phone"
 # Read at every login: a look-up is a third of what making the value anew costs.
 _SERVICES = {service.value: service for service in Service}
 _STATES = {state.value: state for state in GrantState}
 _mac = lru_cache(maxsize=1024)(MacAddress)
+
+
+class OwnedGrant(NamedTuple):
+    """A grant with what it bought, and whose it is.
+
+    Args:
+        grant: The grant.
+        admission: The same as routers need to know it.
+        phone: Its customer's number, where it was told.
+    """
+
+    grant: Grant
+    admission: Admission
+    phone: Msisdn | None
 
 
 class GrantsTable:
@@ -210,6 +229,29 @@ class GrantsTable:
         rows = self._sql.execute(_SELECT_OWNED + state + " ORDER BY g.created_at DESC LIMIT :limit", sought)
         return [(self.read_admission(row), None if row[-1] is None else Msisdn(row[-1])) for row in rows]
 
+    def page(
+        self, tenant_id: str, sought: GrantsSought, now: datetime, *, limit: int, after: Position | None = None
+    ) -> Page[OwnedGrant]:
+        """A page of a tenant's grants, newest first.
+
+        Args:
+            tenant_id: Whose.
+            sought: Which.
+            now: What is left of them is what is left then.
+            limit: How many at most.
+            after: Where the page before ended.
+        """
+        parameters = page_parameters(tenant_id, sought, now, limit + 1, after)
+        queries = page_queries(_OWNED, sought, later=after is not None)
+        parts = [[self._read_owned(row) for row in self._sql.execute(query, parameters)] for query in queries]
+        return page_of(parts, limit, _position)
+
+    def owned(self, tenant_id: str, grant_id: str) -> OwnedGrant | None:
+        """One of a tenant's grants."""
+        query = f"SELECT {_OWNED} FROM grants g JOIN customers c USING (customer_id)"  # noqa: S608 - constants
+        row = self._sql.execute(f"{query} WHERE g.grant_id = ? AND +g.tenant_id = ?", (grant_id, tenant_id)).fetchone()
+        return None if row is None else self._read_owned(row)
+
     def imported_since(self, since: datetime) -> list[Grant]:
         """What was taken over since then, and is not over."""
         rows = self._sql.execute(
@@ -250,9 +292,32 @@ class GrantsTable:
             None if row[11] is None else read_instant(row[11]),
         )
 
+    def _read_owned(self, row: tuple[Any, ...]) -> OwnedGrant:
+        grant, phone = _read(row), row[-1]
+        admission = Admission(
+            grant.grant_id,
+            grant.tenant_id,
+            grant.username,
+            grant.password,
+            grant.mac,
+            grant.state,
+            grant.seconds_left,
+            grant.created_at,
+            grant.ends_at,
+            grant.seconds_used,
+            grant.octets_used,
+            self._packages.by_id(grant.package_version_id).package,
+            grant.off_since,
+        )
+        return OwnedGrant(grant, admission, None if phone is None else Msisdn(phone))
+
     def _one(self, where: str, *parameters: Any) -> Grant | None:
         row = self._sql.execute(_SELECT + where, parameters).fetchone()
         return None if row is None else _read(row)
+
+
+def _position(owned: OwnedGrant) -> Position:
+    return Position(owned.grant.created_at, owned.grant.grant_id)
 
 
 def _read(row: tuple[Any, ...]) -> Grant:

@@ -10,6 +10,9 @@ from easyisp_edge.store.columns import instant, read_instant
 
 if TYPE_CHECKING:
     import sqlite3
+    from datetime import datetime
+
+    from easyisp_edge.domain.paging import Position
 
 _SELECT = (
     "SELECT payment_id, tenant_id, gateway_id, method, amount_cents, disposition, mpesa_receipt_number, purchase_id,"
@@ -76,6 +79,32 @@ class PaymentsTable:
         return self._many(
             "WHERE tenant_id = ? AND disposition = 'unmatched' ORDER BY created_at DESC LIMIT ?", tenant_id, limit
         )
+
+    def taken_by_hand(self, tenant_id: str, before: datetime, limit: int, *, skipped: int = 0) -> list[Payment]:
+        """What people took and wrote down before then, newest first, without the first so many."""
+        return self._many(
+            "WHERE tenant_id = ? AND method <> 'MPESA' AND created_at < ?"
+            " ORDER BY created_at DESC, payment_id DESC LIMIT ? OFFSET ?",
+            tenant_id,
+            instant(before),
+            limit,
+            skipped,
+        )
+
+    def credit_by_hand(self, tenant_id: str, after: Position, limit: int) -> list[Payment]:
+        """Payments people took that still stand as credit, newest first, from after that position on."""
+        return self._many(
+            "WHERE tenant_id = ? AND method <> 'MPESA' AND disposition = 'wallet'"
+            " AND (created_at, payment_id) < (?, ?) ORDER BY created_at DESC, payment_id DESC LIMIT ?",
+            tenant_id,
+            instant(after.at),
+            after.key,
+            limit,
+        )
+
+    def of_customer(self, customer_id: str, limit: int) -> list[Payment]:
+        """What a customer paid, newest first."""
+        return self._many("WHERE customer_id = ? ORDER BY created_at DESC LIMIT ?", customer_id, limit)
 
     def by_receipt(self, mpesa_receipt_number: str) -> Payment | None:
         """The payment with that receipt."""

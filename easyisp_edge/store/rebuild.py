@@ -1,7 +1,7 @@
 """Books out of their events: pages of lines from a hub, checked, kept as they are, and their rows put.
 
 To be run within `Store.rewrite`: an image says how a row stands, whatever it may have become meanwhile, and the rows
-it points to may come later. `dangling` says at the end whether all came.
+it points to may come later. `finish` makes what follows from them, and says whether all came.
 """
 
 from __future__ import annotations
@@ -166,12 +166,19 @@ def _take(tx: Tables, stream: Stream, page: Sequence[bytes]) -> int:
     return tx.rebuild.take(stream, page)
 
 
-async def refuse_incomplete(store: Store) -> None:
-    """See that after the last page every row points to one that is there.
+async def finish(store: Store) -> None:
+    """After the last page: make what follows from rows and events, and see that every row points to one there is.
 
     Raises:
         ConflictError: One does not: events are missing.
     """
+    await store.rewrite(follow)
     tables = await store.survey(lambda tx: tx.rebuild.dangling())
     if tables:
         raise ConflictError("rebuild.incomplete", f"Rows point to what no event told, in: {', '.join(tables)}.")
+
+
+def follow(tx: Tables) -> None:
+    """Make anew what follows from rows and events, and is not told by itself."""
+    tx.takings.count_anew()
+    tx.acts.list_anew()

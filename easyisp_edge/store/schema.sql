@@ -31,7 +31,7 @@ CREATE TABLE package_versions (
   UNIQUE (tenant_id, package_id, fingerprint)
 ) STRICT;
 
--- Who holds what was sold before this box came may be known by neither phone nor device, and paid nothing here.
+-- Who holds what was sold before this box came may be known by neither phone nor device, and then pays only by hand.
 CREATE TABLE customers (
   customer_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
@@ -40,10 +40,13 @@ CREATE TABLE customers (
   last_mac TEXT,
   total_spent_cents INTEGER NOT NULL DEFAULT 0,
   created_at TEXT NOT NULL,
-  UNIQUE (tenant_id, service, phone),
-  CHECK (phone IS NOT NULL OR last_mac IS NOT NULL OR total_spent_cents = 0)
+  UNIQUE (tenant_id, service, phone)
 ) STRICT;
+CREATE TRIGGER customers_are_known BEFORE INSERT ON customers
+WHEN NEW.phone IS NULL AND NEW.last_mac IS NULL AND NEW.total_spent_cents <> 0
+BEGIN SELECT RAISE(ABORT, 'whoever pays is known by phone or device'); END;
 CREATE INDEX customers_on_device ON customers (last_mac);
+CREATE INDEX customers_by_time ON customers (tenant_id, created_at, customer_id);
 -- Whoever paid from a number nobody told is known by the device.
 CREATE UNIQUE INDEX customers_by_device ON customers (tenant_id, service, last_mac) WHERE phone IS NULL;
 
@@ -76,6 +79,10 @@ CREATE INDEX purchases_to_query ON purchases (gateway_id, query_at) WHERE query_
 CREATE INDEX purchases_open ON purchases (created_at) WHERE state IN ('offered', 'intended', 'prompted', 'unknown');
 CREATE INDEX purchases_by_time ON purchases (created_at);
 CREATE INDEX purchases_payable ON purchases (gateway_id, amount_cents, created_at);
+CREATE INDEX purchases_not_paid ON purchases (tenant_id, state, created_at, account_reference)
+WHERE state IN ('failed', 'expired');
+CREATE INDEX purchases_not_paid_by_phone ON purchases (tenant_id, state, phone, created_at)
+WHERE state IN ('failed', 'expired');
 
 -- Success sticks; what was asked of the customer is never rewritten.
 CREATE TRIGGER purchases_paid_sticks BEFORE UPDATE OF state ON purchases
@@ -87,6 +94,35 @@ WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.package_version_id <> NEW.packa
 BEGIN SELECT RAISE(ABORT, 'what was ordered is never rewritten'); END;
 CREATE TRIGGER purchases_kept BEFORE DELETE ON purchases
 BEGIN SELECT RAISE(ABORT, 'purchases are kept'); END;
+
+-- The same of attempts to pay, by the day they were made on and how they stand: pending, failed, expired or paid.
+-- No list in parentheses stands here: for each of three words or more SQLite makes a table, at every change.
+CREATE TABLE attempts (
+  tenant_id TEXT NOT NULL,
+  day TEXT NOT NULL,
+  status TEXT NOT NULL,
+  purchases INTEGER NOT NULL CHECK (purchases >= 0),
+  PRIMARY KEY (tenant_id, day, status)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER attempts_grow AFTER INSERT ON purchases
+BEGIN
+  INSERT INTO attempts (tenant_id, day, status, purchases)
+  VALUES (NEW.tenant_id, date(NEW.created_at, '+3 hours'),
+    CASE NEW.state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending' END, 1)
+  ON CONFLICT DO UPDATE SET purchases = purchases + 1;
+END;
+CREATE TRIGGER attempts_move AFTER UPDATE OF state ON purchases
+WHEN CASE OLD.state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending' END
+  <> CASE NEW.state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending' END
+BEGIN
+  UPDATE attempts SET purchases = purchases - 1
+  WHERE tenant_id = OLD.tenant_id AND day = date(OLD.created_at, '+3 hours')
+    AND status = CASE OLD.state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending' END;
+  INSERT INTO attempts (tenant_id, day, status, purchases)
+  VALUES (NEW.tenant_id, date(NEW.created_at, '+3 hours'),
+    CASE NEW.state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending' END, 1)
+  ON CONFLICT DO UPDATE SET purchases = purchases + 1;
+END;
 
 CREATE TABLE payments (
   payment_id TEXT PRIMARY KEY,
@@ -106,8 +142,18 @@ CREATE TABLE payments (
 ) STRICT;
 CREATE UNIQUE INDEX payments_settle_once ON payments (purchase_id) WHERE disposition = 'grant';
 CREATE INDEX payments_by_purchase ON payments (purchase_id) WHERE purchase_id IS NOT NULL;
-CREATE INDEX payments_unmatched ON payments (tenant_id, created_at) WHERE disposition = 'unmatched';
-CREATE INDEX payments_by_time ON payments (tenant_id, created_at);
+CREATE INDEX payments_of_customer ON payments (customer_id, created_at) WHERE customer_id IS NOT NULL;
+CREATE INDEX payments_unmatched ON payments (tenant_id, created_at, payment_id) WHERE disposition = 'unmatched';
+CREATE INDEX payments_refunded ON payments (tenant_id, method, created_at, payment_id) WHERE disposition = 'refunded';
+-- Lists pass over rows without looking at them: all that decides is in the index.
+CREATE INDEX payments_by_time ON payments (tenant_id, created_at, payment_id, method, disposition);
+CREATE INDEX payments_by_receipt ON payments (tenant_id, mpesa_receipt_number) WHERE mpesa_receipt_number IS NOT NULL;
+CREATE INDEX payments_by_phone ON payments (tenant_id, phone, created_at) WHERE phone IS NOT NULL;
+CREATE INDEX payments_by_account ON payments (tenant_id, account COLLATE NOCASE, created_at) WHERE account <> '';
+-- What people take by hand is little beside M-Pesa's, and is listed, and cleared, by itself.
+CREATE INDEX payments_by_hand ON payments (tenant_id, created_at, payment_id) WHERE method <> 'MPESA';
+CREATE INDEX payments_credit_by_hand ON payments (tenant_id, created_at, payment_id)
+WHERE method <> 'MPESA' AND disposition = 'wallet';
 CREATE TRIGGER payments_stand BEFORE UPDATE ON payments
 WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.tenant_id <> NEW.tenant_id OR OLD.gateway_id <> NEW.gateway_id
   OR OLD.method <> NEW.method OR OLD.created_at <> NEW.created_at
@@ -118,6 +164,35 @@ WHEN OLD.amount_cents <> NEW.amount_cents OR OLD.tenant_id <> NEW.tenant_id OR O
 BEGIN SELECT RAISE(ABORT, 'what was paid is never rewritten'); END;
 CREATE TRIGGER payments_kept BEFORE DELETE ON payments
 BEGIN SELECT RAISE(ABORT, 'payments are kept'); END;
+
+-- How many payments came in on each of Nairobi's days and what they come to, so that nobody has to count them.
+CREATE TABLE takings (
+  tenant_id TEXT NOT NULL,
+  method TEXT NOT NULL,
+  day TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('completed', 'refunded')),
+  payments INTEGER NOT NULL CHECK (payments >= 0),
+  amount_cents INTEGER NOT NULL CHECK (amount_cents >= 0),
+  PRIMARY KEY (tenant_id, method, day, status)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER takings_grow AFTER INSERT ON payments WHEN NEW.disposition <> 'merged'
+BEGIN
+  INSERT INTO takings (tenant_id, method, day, status, payments, amount_cents)
+  VALUES (NEW.tenant_id, NEW.method, date(NEW.created_at, '+3 hours'),
+    CASE NEW.disposition WHEN 'refunded' THEN 'refunded' ELSE 'completed' END, 1, NEW.amount_cents)
+  ON CONFLICT DO UPDATE SET payments = payments + 1, amount_cents = amount_cents + excluded.amount_cents;
+END;
+CREATE TRIGGER takings_shrink AFTER UPDATE OF disposition ON payments
+WHEN OLD.disposition NOT IN ('refunded', 'merged') AND NEW.disposition IN ('refunded', 'merged')
+BEGIN
+  UPDATE takings SET payments = payments - 1, amount_cents = amount_cents - OLD.amount_cents
+  WHERE tenant_id = OLD.tenant_id AND method = OLD.method AND day = date(OLD.created_at, '+3 hours')
+    AND status = 'completed';
+  INSERT INTO takings (tenant_id, method, day, status, payments, amount_cents)
+  SELECT NEW.tenant_id, NEW.method, date(NEW.created_at, '+3 hours'), 'refunded', 1, NEW.amount_cents
+  WHERE NEW.disposition = 'refunded'
+  ON CONFLICT DO UPDATE SET payments = payments + 1, amount_cents = amount_cents + excluded.amount_cents;
+END;
 
 -- Everything anybody said about money, as it came.
 CREATE TABLE evidence (
@@ -165,6 +240,9 @@ CREATE TABLE grants (
 CREATE INDEX grants_usable ON grants (tenant_id, created_at) WHERE state <> 'ended';
 CREATE INDEX grants_by_end ON grants (ends_at) WHERE state = 'running';
 CREATE INDEX grants_by_device ON grants (mac) WHERE state <> 'ended';
+CREATE INDEX grants_of_customer ON grants (customer_id, created_at);
+CREATE INDEX grants_over ON grants (tenant_id, created_at) WHERE state = 'ended';
+CREATE INDEX grants_over_of_device ON grants (mac, created_at) WHERE state = 'ended';
 CREATE TRIGGER grants_end_once BEFORE UPDATE OF state ON grants
 WHEN OLD.state = 'ended' AND NEW.state <> 'ended'
 BEGIN SELECT RAISE(ABORT, 'an ended grant stays ended'); END;
@@ -283,6 +361,36 @@ CREATE TABLE posters (
   PRIMARY KEY (gateway_id, reference, amount_cents)
 ) STRICT;
 
+-- Gateways that people made; what files declare stands in the files. Secrets are sealed with a key that is no part of
+-- this database. Payments and purchases keep the id of one that is gone.
+CREATE TABLE gateways (
+  gateway_id TEXT PRIMARY KEY,
+  tenant_id TEXT NOT NULL,
+  type TEXT NOT NULL CHECK (type IN ('MPESA_API', 'MPESA_NO_API')),
+  sub_type TEXT NOT NULL CHECK (sub_type IN ('PAYBILL', 'BUYGOODS', 'BANK')),
+  name TEXT,
+  shortcode TEXT NOT NULL,
+  store_number TEXT,
+  account_number TEXT,
+  environment TEXT NOT NULL CHECK (environment IN ('sandbox', 'production')),
+  consumer_key BLOB,
+  consumer_secret BLOB,
+  passkey BLOB,
+  is_default INTEGER NOT NULL CHECK (is_default IN (0, 1)),
+  for_hotspot INTEGER NOT NULL CHECK (for_hotspot IN (0, 1)),
+  for_pppoe INTEGER NOT NULL CHECK (for_pppoe IN (0, 1)),
+  made_by TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  CHECK ((type = 'MPESA_API') = (consumer_key IS NOT NULL)),
+  CHECK ((consumer_key IS NULL) = (consumer_secret IS NULL) AND (consumer_key IS NULL) = (passkey IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX gateways_of_tenant ON gateways (tenant_id, created_at);
+CREATE UNIQUE INDEX gateways_default ON gateways (tenant_id) WHERE is_default = 1;
+CREATE TRIGGER gateways_stand BEFORE UPDATE ON gateways
+WHEN OLD.gateway_id <> NEW.gateway_id OR OLD.tenant_id <> NEW.tenant_id OR OLD.created_at <> NEW.created_at
+BEGIN SELECT RAISE(ABORT, 'a gateway stays whose it is'); END;
+
 -- What is known of a gateway beside its configuration.
 CREATE TABLE gateway_states (
   gateway_id TEXT PRIMARY KEY,
@@ -314,6 +422,55 @@ CREATE UNIQUE INDEX sessions_open ON sessions (router_id, acct_session_id, usern
 CREATE INDEX sessions_by_name ON sessions (router_id, acct_session_id, username, started_at);
 CREATE INDEX sessions_open_by_grant ON sessions (grant_id) WHERE stopped_at IS NULL;
 CREATE INDEX sessions_open_by_device ON sessions (mac) WHERE stopped_at IS NULL;
+-- Of those that are over alone, so that they grow only at the end of one, and no look at the open ones walks them.
+CREATE INDEX sessions_over_on_router ON sessions (router_id, started_at) WHERE stopped_at IS NOT NULL;
+CREATE INDEX sessions_over_by_grant ON sessions (grant_id, started_at) WHERE stopped_at IS NOT NULL;
+CREATE INDEX sessions_over_by_device ON sessions (mac, started_at) WHERE stopped_at IS NOT NULL;
+
+-- Who works at the back office; no tenant means the whole box. Passwords are kept as argon2id hashes.
+CREATE TABLE staff_users (
+  user_id TEXT PRIMARY KEY,
+  email TEXT NOT NULL UNIQUE CHECK (email = lower(email)),
+  name TEXT NOT NULL,
+  tenant_id TEXT,
+  role TEXT NOT NULL CHECK (role IN ('SUPER_ADMIN', 'ADMIN', 'STAFF', 'CUSTOMER_CARE', 'FIELD_TECH', 'VIEWER')),
+  added_permissions TEXT NOT NULL,
+  removed_permissions TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('ACTIVE', 'SUSPENDED')),
+  password_hash TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  changed_at TEXT NOT NULL,
+  CHECK (tenant_id IS NOT NULL OR role = 'SUPER_ADMIN')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX staff_users_by_time ON staff_users (created_at, user_id);
+CREATE INDEX staff_users_of_tenant ON staff_users (tenant_id, created_at, user_id);
+
+-- A login lasts from a password to its end; its refresh token is replaced at each turn and kept as a digest.
+CREATE TABLE staff_logins (
+  login_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL REFERENCES staff_users ON DELETE CASCADE,
+  source TEXT NOT NULL,
+  turn INTEGER NOT NULL CHECK (turn > 0),
+  refresh_digest BLOB NOT NULL UNIQUE,
+  turned_at TEXT NOT NULL,
+  created_at TEXT NOT NULL,
+  ends_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX staff_logins_of_user ON staff_logins (user_id, created_at);
+CREATE INDEX staff_logins_by_end ON staff_logins (ends_at);
+
+-- What programs carry in a user's name; kept as a digest.
+CREATE TABLE api_tokens (
+  token_id TEXT PRIMARY KEY,
+  user_id TEXT NOT NULL REFERENCES staff_users ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  permissions TEXT NOT NULL,
+  digest BLOB NOT NULL UNIQUE,
+  created_at TEXT NOT NULL,
+  expires_at TEXT,
+  used_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_tokens_of_user ON api_tokens (user_id, created_at);
 
 -- The outbox, the audit trail and the history an owner can verify: numbered without gaps, each row chained
 -- to the one before by its digest.
@@ -328,6 +485,7 @@ CREATE TABLE events (
   PRIMARY KEY (stream, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX events_by_key ON events (key);
+CREATE INDEX events_of_problems ON events (sequence) WHERE type = 'problem.reported' AND stream = 'usage';
 CREATE TRIGGER events_stand BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_kept BEFORE DELETE ON events
@@ -411,3 +569,14 @@ CREATE TABLE central_configs (
   state TEXT NOT NULL CHECK (state IN ('trying', 'good', 'withdrawn', 'refused')),
   boot_id TEXT
 ) STRICT;
+
+-- Which events of money are somebody's doing, and whose data it was about; no tenant where it was the box's.
+CREATE TABLE acts (
+  sequence INTEGER PRIMARY KEY,
+  tenant_id TEXT
+) STRICT;
+CREATE INDEX acts_of_tenant ON acts (tenant_id, sequence);
+CREATE TRIGGER acts_stand BEFORE UPDATE ON acts
+BEGIN SELECT RAISE(ABORT, 'acts stand with their events'); END;
+CREATE TRIGGER acts_kept BEFORE DELETE ON acts
+BEGIN SELECT RAISE(ABORT, 'acts stand with their events'); END;

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from easyisp_edge.errors import UnavailableError
+from easyisp_edge.store.acts import ActsTable
 from easyisp_edge.store.central_configs import CentralConfigsTable
 from easyisp_edge.store.changes import RowChanges
 from easyisp_edge.store.claims import ClaimsTable
@@ -20,10 +21,12 @@ from easyisp_edge.store.events import EventsTable
 from easyisp_edge.store.evidence import EvidenceTable
 from easyisp_edge.store.forks import Forks
 from easyisp_edge.store.gateway_states import GatewayStatesTable
+from easyisp_edge.store.gateways import MadeGatewaysTable
 from easyisp_edge.store.grants import GrantsTable
 from easyisp_edge.store.guards import unguarded
 from easyisp_edge.store.ledger import LedgerTable
 from easyisp_edge.store.packages import PackagesTable
+from easyisp_edge.store.payment_lists import PaymentListsTable
 from easyisp_edge.store.payments import PaymentsTable
 from easyisp_edge.store.posters import PostersTable
 from easyisp_edge.store.purchases import PurchasesTable
@@ -32,6 +35,8 @@ from easyisp_edge.store.sessions import SessionsTable
 from easyisp_edge.store.standing import StandingRows
 from easyisp_edge.store.sync_alarms import SyncAlarmsTable
 from easyisp_edge.store.sync_state import SyncTable
+from easyisp_edge.store.takings import TakingsTable
+from easyisp_edge.store.users import ApiTokensTable, StaffLoginsTable, StaffUsersTable
 from easyisp_edge.store.vouchers import TrialsTable, VouchersTable
 
 if TYPE_CHECKING:
@@ -57,16 +62,23 @@ class Tables:
         self.customers = CustomersTable(connection)
         self.purchases = PurchasesTable(connection)
         self.payments = PaymentsTable(connection)
+        self.payment_lists = PaymentListsTable(connection)
+        self.takings = TakingsTable(connection)
         self.evidence = EvidenceTable(connection)
         self.ledger = LedgerTable(connection)
         self.claims = ClaimsTable(connection)
         self.gateways = GatewayStatesTable(connection)
+        self.made_gateways = MadeGatewaysTable(connection)
         self.grants = GrantsTable(connection, self.packages)
         self.sessions = SessionsTable(connection, self.grants)
         self.devices = Devices(connection)
         self.posters = PostersTable(connection)
         self.vouchers = VouchersTable(connection)
         self.trials = TrialsTable(connection)
+        self.staff_users = StaffUsersTable(connection)
+        self.staff_logins = StaffLoginsTable(connection)
+        self.api_tokens = ApiTokensTable(connection)
+        self.acts = ActsTable(connection)
         self.events = EventsTable(connection, clock)
         self.sync = SyncTable(connection)
         self.alarms = SyncAlarmsTable(connection, self.events)

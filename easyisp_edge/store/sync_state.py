@@ -49,7 +49,17 @@ class SyncTable:
         row = self._sql.execute(f"SELECT {_COLUMNS} FROM sync_site").fetchone()  # noqa: S608 - constants
         if row is None:
             return None
-        return SyncSite(*row[:6], read_instant(row[6]), SyncPhase(row[7]), row[8])
+        return SyncSite(
+            hub_url=row[0],
+            site_id=row[1],
+            epoch=row[2],
+            hub_key=row[3],
+            public_key=row[4],
+            callback_base=row[5],
+            enrolled_at=read_instant(row[6]),
+            phase=SyncPhase(row[7]),
+            down_after=row[8],
+        )
 
     def enrol(self, site: SyncSite) -> None:
         """Be that from now on; what was counted with another hub, or in another life, counts no more."""

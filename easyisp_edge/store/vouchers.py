@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from easyisp_edge.domain.paging import Page, Position
 from easyisp_edge.domain.vouchers import Voucher, VoucherBatch, VoucherState
 from easyisp_edge.store.columns import instant, optional_instant, read_instant, read_optional_instant
+from easyisp_edge.store.pages import page_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -107,6 +109,26 @@ class VouchersTable:
         )
         return [_read_batch(row) for row in rows]
 
+    def batches_page(self, tenant_id: str, limit: int, after: Position | None = None) -> Page[VoucherBatch]:
+        """A page of a tenant's batches, the newest first."""
+        where, parameters = "tenant_id = ?", [tenant_id]
+        if after is not None:
+            where += " AND (created_at, batch_id) < (?, ?)"
+            parameters += [instant(after.at), after.key]
+        rows = self._sql.execute(
+            f"SELECT {_BATCH_COLUMNS} FROM voucher_batches WHERE {where}"  # noqa: S608 - constants
+            " ORDER BY created_at DESC, batch_id DESC LIMIT ?",
+            (*parameters, limit + 1),
+        )
+        return page_of([[_read_batch(row) for row in rows]], limit, _position)
+
+    def some_of_batch(self, batch_id: str, after: int, limit: int) -> list[Voucher]:
+        """Vouchers of a batch in order, those with greater numbers than `after`; at most so many."""
+        rows = self._sql.execute(
+            _SELECT + "WHERE batch_id = ? AND number > ? ORDER BY number LIMIT ?", (batch_id, after, limit)
+        )
+        return [_read(row) for row in rows]
+
     def counts(self, batch_id: str) -> VoucherCounts:
         """How many of a batch stand where."""
         row = self._sql.execute(
@@ -141,6 +163,10 @@ class TrialsTable:
 
 def _read(row: tuple[Any, ...]) -> Voucher:
     return Voucher(row[0], row[1], row[2], row[3], VoucherState(row[4]), row[5], read_instant(row[6]))
+
+
+def _position(batch: VoucherBatch) -> Position:
+    return Position(batch.created_at, batch.batch_id)
 
 
 def _read_batch(row: tuple[Any, ...]) -> VoucherBatch:

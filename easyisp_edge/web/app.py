@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from easyisp_edge.web.admin.cors import allow_origins
 from easyisp_edge.web.admin.openapi import description_routes
-from easyisp_edge.web.admin.origins import allow_origins
 from easyisp_edge.web.admin.problems import problem
 from easyisp_edge.web.box_pages import BoxPages
 from easyisp_edge.web.captive_api import CaptiveApi
@@ -19,6 +19,7 @@ from easyisp_edge.web.daraja_callbacks import DarajaCallbacks, callback_error
 from easyisp_edge.web.errors import answer_errors
 from easyisp_edge.web.health import Health
 from easyisp_edge.web.moving_pages import MovingPages
+from easyisp_edge.web.origins import portal_urls, refuse_other_sites
 from easyisp_edge.web.portal_api import PortalApi
 from easyisp_edge.web.portal_pages import PortalPages
 from easyisp_edge.web.requests import BODY_OCTETS_MAX
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from easyisp_edge.services.settlement import SettlementService
     from easyisp_edge.web.admin.serving import Desk
     from easyisp_edge.web.portal import Portal
+    from easyisp_edge.web.webhooks import MpesaWebhook
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
@@ -67,7 +69,7 @@ def portal_app(portal: Portal) -> web.Application:
         return api.error(request, status, error) if speaks_json else pages.error(request, status, error)
 
     captive = CaptiveApi(portal)
-    app = _app(say, captive.by_host())
+    app = _app(say, captive.by_host(), refuse_other_sites(_is_by_form, lambda: portal_urls(portal.site.config)))
     app.add_routes(captive.routes() + SessionApi(portal).routes())
     callbacks = DarajaCallbacks(portal.settlement, portal.site.receiver)
     claims = ClaimPages(portal).routes() + ClaimApi(portal).routes()
@@ -77,11 +79,18 @@ def portal_app(portal: Portal) -> web.Application:
     return app
 
 
-def callbacks_app(settlement: SettlementService, receiver_of: Callable[[str], Receiver | None]) -> web.Application:
-    """M-Pesa's door."""
+def _is_by_form(request: web.Request) -> bool:
+    """Whether only our own pages' forms send it: the JSON is for the hotspot's pages and for M-Pesa, too."""
+    return not request.path.startswith("/api/")
+
+
+def callbacks_app(
+    settlement: SettlementService, receiver_of: Callable[[str], Receiver | None], webhook: MpesaWebhook
+) -> web.Application:
+    """M-Pesa's door, and that of whoever else is trusted to tell of payments."""
     callbacks = DarajaCallbacks(settlement, receiver_of)
     app = _app(callback_error)
-    app.add_routes(callbacks.secret_routes() + callbacks.bare_routes())
+    app.add_routes(callbacks.secret_routes() + callbacks.bare_routes() + webhook.routes())
     return app
 
 

@@ -62,9 +62,16 @@ def source_of(request: web.Request) -> str:
     source = _address(request.remote or "")
     if source is None:
         return ""
-    if source.is_loopback and "X-Forwarded-For" in request.headers:
-        source = _address(",".join(request.headers.getall("X-Forwarded-For")).rpartition(",")[2]) or source
-    return str(source)
+    forwarded = proxied(request, "X-Forwarded-For")
+    return str((_address(forwarded[-1]) if forwarded else None) or source)
+
+
+def proxied(request: web.Request, header: str) -> list[str]:
+    """What a header says that is added to by what serves HTTPS on this machine; nothing where that did not ask."""
+    source = _address(request.remote or "")
+    if source is None or not source.is_loopback:
+        return []
+    return [word.strip() for value in request.headers.getall(header, []) for word in value.split(",")]
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -19,9 +19,11 @@ from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import visit_of_form
 from easyisp_edge.web.page_values import Pasted
+from easyisp_edge.web.pages_paying import paid_page
 from easyisp_edge.web.requests import read_form
 from easyisp_edge.web.side_pages import box_page
 from easyisp_edge.web.standing_pages import StandingPages
+from easyisp_edge.web.voucher_pages import used_elsewhere
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.values import MacAddress
@@ -87,7 +89,8 @@ class BoxPages:
 
     async def _voucher(self, asked: _Asked, mac: MacAddress | None, source: str) -> web.Response:
         visit, code = asked.visit, asked.means.value
-        if mac is None:  # its page finds out which device it is
+        elsewhere = used_elsewhere(self.portal, visit.tenant.id, visit.device, code) is not None
+        if mac is None or elsewhere:  # its page finds out which device it is, or asks whether to move it
             return self._shown.see_other(f"/v/{code}?d={visit.device.token}&lang={asked.language}")
         await self.portal.vouchers.redeem(
             visit.tenant.id, code, mac=mac, router_id=visit.device.router_id, ip=source or None, service=Service.HOTSPOT
@@ -126,7 +129,8 @@ class BoxPages:
         """The receipt's page: where the device is not known, receipt and number are needed together."""
         value, is_phone = asked.means.value, asked.means.meaning is Meaning.PHONE
         has_receipt = asked.means.meaning in {Meaning.RECEIPT, Meaning.MESSAGE}
-        page = self.portal.pages.paid(
+        page = paid_page(
+            self.portal.pages,
             language=asked.language,
             shop=self.portal.shop(asked.visit.tenant),
             device=asked.visit.device.token,

@@ -13,6 +13,7 @@ from easyisp_edge.errors import InvalidError
 from easyisp_edge.services.claims import ClaimOrder
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.standing import Step
+from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.claim_pages import find_claim
 from easyisp_edge.web.portal_api import answer, bought
 from easyisp_edge.web.requests import pasted_of, read_object, text_of
@@ -44,7 +45,7 @@ class ClaimApi:
     async def verify_sms(self, request: web.Request) -> web.Response:
         """Make a claim; `claimId` is the key to ask by, and keeps a second try from making a second claim."""
         body, config = await read_object(request), self.portal.site.config
-        router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), request.remote)
+        router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), source_of(request))
         tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
         mac = text_of(body, "macAddress", most=40, needed=False)
         phone = text_of(body, "phone", most=40, needed=False)

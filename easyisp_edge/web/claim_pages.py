@@ -15,9 +15,10 @@ from easyisp_edge.services.claims import ClaimOrder
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Pasted
+from easyisp_edge.web.pages_paying import paid_page
 from easyisp_edge.web.requests import read_form, text_of
 from easyisp_edge.web.standing_pages import StandingPages, View, origin_of
-from easyisp_edge.web.visits import Device, visit_of
+from easyisp_edge.web.visits import Device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ class ClaimPages:
     async def claim(self, request: web.Request) -> web.Response:
         """Make the claim and go to its page; what was wrong is said beside the field."""
         form = await read_form(request)
-        visit = visit_of(self.portal.site.config, form, request.remote)
+        visit = self.portal.visit(request, form)
         language = self.portal.language(request, form.get("lang"))
         package_id = self._wanted(visit, form)
         text, phone = form.get("text", ""), form.get("phone", "")[:_PHONE_LENGTH_MAX]
@@ -109,7 +110,8 @@ class ClaimPages:
     def _form(
         self, visit: Visit, language: str, package_id: str | None, pasted: Pasted, *, status: int = 200
     ) -> web.Response:
-        page = self.portal.pages.paid(
+        page = paid_page(
+            self.portal.pages,
             language=language,
             shop=self.portal.shop(visit.tenant),
             device=visit.device.token,

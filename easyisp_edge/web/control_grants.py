@@ -1,4 +1,4 @@
-"""What staff ask of the running daemon about grants: what customers may use, and starting, moving and ending it."""
+"""What staff ask of the running daemon about grants: what there is, and starting, moving, extending and ending it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from easyisp_edge.config.field_types import parse_duration
 from easyisp_edge.domain.receipts import parse_receipt
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.sessions import Session
-    from easyisp_edge.services.grants_desk import GrantsDesk, ListedGrant
+    from easyisp_edge.services.grants_desk import GrantsDesk
+    from easyisp_edge.services.listed_grants import ListedGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class ControlGrants:
             web.get("/control/grants", self.grants),
             web.post("/control/grants/{key}/switch", self.switch),
             web.post("/control/grants/{key}/move", self.move),
+            web.post("/control/grants/{key}/extend", self.extend),
             web.post("/control/grants/{key}/end", self.end),
         ]
 
@@ -63,6 +67,17 @@ class ControlGrants:
         listed = await self.desk.move(request.match_info["key"], mac, asked_by(request))
         return answer({"grant": listed_grant_json(listed)})
 
+    async def extend(self, request: web.Request) -> web.Response:
+        """Give a grant more time."""
+        fields = await read_object(request)
+        word, reason = (
+            needed_text(fields, "for", most=WORD_LENGTH_MAX),
+            needed_text(fields, "reason", most=NOTE_LENGTH_MAX),
+        )
+        span = parse_duration(word)
+        listed = await self.desk.extend(request.match_info["key"], span, reason, asked_by(request))
+        return answer({"grant": listed_grant_json(listed)})
+
     async def end(self, request: web.Request) -> web.Response:
         """End a grant."""
         fields = await read_object(request)
@@ -80,7 +95,7 @@ def listed_grant_json(listed: ListedGrant) -> dict[str, Any]:
         "phone": None if listed.phone is None else listed.phone.digits,
         "package": {"id": package.package_id, "name": package.name},
         "speed": str(package.rate_limit),
-        "state": admission.state.value,
+        "state": _state(admission),
         "over": listed.over,
         "opensAt": None if listed.opens_at is None else _instant(listed.opens_at),
         "mac": None if admission.mac is None else admission.mac.text,
@@ -93,6 +108,11 @@ def listed_grant_json(listed: ListedGrant) -> dict[str, Any]:
         "routers": list(listed.router_ids),
         "createdAt": _instant(admission.created_at),
     }
+
+
+def _state(admission: Admission) -> str:
+    """Its state; `signed_out` where its time runs on and its buyer wants to be off."""
+    return "signed_out" if admission.off_since is not None else admission.state.value
 
 
 def session_json(session: Session) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.errors import InvalidError, RefusedError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.web.askers import asker_of
-from easyisp_edge.web.visits import Device, visit_of
+from easyisp_edge.web.visits import Device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,5 +76,5 @@ def device_of(portal: Portal, request: web.Request, device: Device) -> Device:
 
 def visit_of_form(portal: Portal, request: web.Request, form: Mapping[str, str]) -> Visit:
     """Whose page a form was sent from, and by which device."""
-    visit = visit_of(portal.site.config, form, request.remote)
+    visit = portal.visit(request, form)
     return replace(visit, device=device_of(portal, request, visit.device))

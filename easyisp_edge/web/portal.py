@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.domain.payments import Disposition, Reason
 from easyisp_edge.domain.values import Money
 from easyisp_edge.services.outages import Outage
+from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.page_values import Offer, PaidShort, Shop
 from easyisp_edge.web.pay_menu import pay_menu
 from easyisp_edge.web.visits import visit_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
     from multidict import CIMultiDict
 
@@ -64,7 +67,7 @@ class ReadyMade:
     bodies: dict[tuple[str, ...], list[bytes]] = field(default_factory=dict)
     headers: dict[str, CIMultiDict[str]] = field(default_factory=dict)
     packages: dict[tuple[Package, str], dict[str, Any]] = field(default_factory=dict)
-    visits: dict[tuple[str, str | None, str | None], tuple[Visit, str]] = field(default_factory=dict)
+    visits: dict[tuple[str, str, str | None], tuple[Visit, str]] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Make them anew."""
@@ -126,7 +129,7 @@ class Portal:
 
     def visit_and_language(self, request: web.Request) -> tuple[Visit, str]:
         """Both; worked out once for a page that is asked for again and again."""
-        key = (request.raw_path, request.remote, request.headers.get("Accept-Language"))
+        key = (request.raw_path, source_of(request), request.headers.get("Accept-Language"))
         known = self.ready_made.visits
         if key not in known:
             if len(known) >= VISITS_KNOWN_MAX:
@@ -134,9 +137,9 @@ class Portal:
             known[key] = self.visit(request), self.language(request)
         return known[key]
 
-    def visit(self, request: web.Request) -> Visit:
-        """Whose page a request is for, and by which device."""
-        return visit_of(self.site.config, request.query, request.remote)
+    def visit(self, request: web.Request, form: Mapping[str, str] | None = None) -> Visit:
+        """Whose page a request is for, and by which device: by its query, or the form it brought."""
+        return visit_of(self.site.config, request.query if form is None else form, source_of(request))
 
     def language(self, request: web.Request, chosen: str | None = None) -> str:
         """In which language to answer: the one chosen, else the phone's, else the site's."""
@@ -157,10 +160,16 @@ class Portal:
             logo=None if (tenant.logo or portal.logo_file) is None else f"/logo/{tenant.id}",
         )
 
-    def outages_told(self, tenant: Tenant, router_id: str | None, language: str) -> tuple[str, ...]:
-        """What is away that customers notice, in words; without a way out M-Pesa is away, too, and not told of."""
+    def outages_told(
+        self, tenant: Tenant, router_id: str | None, language: str, *, paying: bool = True
+    ) -> tuple[str, ...]:
+        """What is away that customers notice, in words; without a way out M-Pesa is away, too, and not told of.
+
+        Nor is it to who is not `paying`: nothing of M-Pesa's is waited for.
+        """
         away = self.outages.now(tenant.id, router_id)
-        noticed = away - {Outage.CENTRAL} - ({Outage.DARAJA} if Outage.UPLINK in away else set())
+        unnoticed = {Outage.CENTRAL} if paying and Outage.UPLINK not in away else {Outage.CENTRAL, Outage.DARAJA}
+        noticed = away - unnoticed
         return tuple(self.texts.get(language, f"outage.{outage}") for outage in sorted(noticed))
 
     def offer(self, package: Package, language: str) -> Offer:

@@ -20,6 +20,7 @@ from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.purchase import Order
 from easyisp_edge.services.standing import STEP_OF_STATE, Step
+from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
 from easyisp_edge.web.texts import hours_of_day
@@ -168,7 +169,7 @@ class PortalApi:
         With `prompt` false nobody is prompted: the customer pays from the M-Pesa menu, as `menu` says.
         """
         body, config = await read_object(request), self.portal.site.config
-        router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), request.remote)
+        router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), source_of(request))
         tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
         mac = text_of(body, "macAddress", most=40, needed=False)
         language = self.portal.language(request)
@@ -206,7 +207,7 @@ class PortalApi:
         config, query = self.portal.site.config, request.query
         if query.get("d") or query.get("router"):
             return self.portal.visit(request).tenant
-        return tenant_of(config, router_of_nas(config, query.get("nasIp"), request.remote), query.get("tenantId"))
+        return tenant_of(config, router_of_nas(config, query.get("nasIp"), source_of(request)), query.get("tenantId"))
 
     def _gateway(self, tenant: Tenant) -> Gateway | None:
         return self.portal.site.config.gateway_for(tenant.id, Service.HOTSPOT)

@@ -17,10 +17,12 @@ from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import device_of, is_own
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Ways
+from easyisp_edge.web.pages_choosing import choose_page, closed_page, error_page, phone_page
 from easyisp_edge.web.pay_menu import pay_menu
-from easyisp_edge.web.requests import needed_text, read_form
+from easyisp_edge.web.requests import form_language, needed_text, read_form
+from easyisp_edge.web.router_errors import router_error
 from easyisp_edge.web.standing_pages import StandingPages, View, origin_of
-from easyisp_edge.web.visits import Device, visit_of
+from easyisp_edge.web.visits import Device
 from easyisp_edge.web.voucher_pages import voucher_asked_for
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class PortalPages:
         if visit.device.mac is None:
             visit = replace(visit, device=device_of(self.portal, request, visit.device))
         mac, known = visit.device.mac, visit.wants_more
+        trouble = router_error(self.portal.texts, language, request.query)
         if mac is not None and not visit.wants_more:
             standing = self.portal.standing.of_device(visit.tenant.id, mac)
             if standing.step is not Step.CHOOSE:
@@ -80,10 +83,12 @@ class PortalPages:
                     f"/api/portal/standing?d={visit.device.token}",
                     is_own(self.portal, request, visit.device),
                 )
-                view = View(visit.tenant, language, visit.device, poll_url, origin_of(request), own=own)
+                origin = origin_of(request)
+                view = View(visit.tenant, language, visit.device, poll_url, origin, own=own, trouble=trouble)
                 return self._shown.show(standing, view)
             known = standing.known
-        return self._shown.answer(visit.tenant, self._choose(visit, language, self._credit(visit) if known else None))
+        credit = self._credit(visit) if known else None
+        return self._shown.answer(visit.tenant, self._choose(visit, language, credit, trouble))
 
     async def ask_phone(self, request: web.Request) -> web.Response:
         """The question for the phone number."""
@@ -98,7 +103,7 @@ class PortalPages:
     async def buy(self, request: web.Request) -> web.Response:
         """Start the purchase and go to its page; what was wrong is said beside the field."""
         form = await read_form(request)
-        visit = visit_of(self.portal.site.config, form, request.remote)
+        visit = self.portal.visit(request, form)
         language = self.portal.language(request, form.get("lang"))
         package_id, phone = needed_text(form, "package", most=64), form.get("phone", "")[:40]
         try:
@@ -138,7 +143,7 @@ class PortalPages:
     async def buy_from_credit(self, request: web.Request) -> web.Response:
         """Buy with what is in the wallet of who last paid from the device, and go to the page of what was bought."""
         form = await read_form(request)
-        visit = visit_of(self.portal.site.config, form, request.remote)
+        visit = self.portal.visit(request, form)
         language = self.portal.language(request, form.get("lang"))
         package_id, key = needed_text(form, "package", most=64), needed_text(form, "key", most=64)
         if visit.device.mac is None:
@@ -191,15 +196,20 @@ class PortalPages:
 
     def error(self, request: web.Request, status: int, error: EdgeError) -> web.Response:
         """The page that says what went wrong."""
+        language = self.portal.language(request, form_language(request))
         try:
-            visit, language = self.portal.visit(request), self.portal.language(request)
+            visit = self.portal.visit(request)
             tenant, device = visit.tenant, visit.device.token
         except EdgeError:
             tenant, device = self.portal.site.config.tenants[0], ""
-            language = self.portal.site.config.portal.default_language
         message = self.portal.say(error, language) if error.code != "request.invalid" else None
-        page = self.portal.pages.error(
-            language=language, shop=self.portal.shop(tenant), status=status, message=message, device=device
+        page = error_page(
+            self.portal.pages,
+            language=language,
+            shop=self.portal.shop(tenant),
+            status=status,
+            message=message,
+            device=device,
         )
         return self._shown.answer(tenant, page, status=status)
 
@@ -213,9 +223,9 @@ class PortalPages:
         credit = self.portal.wallets.credit_of_device(visit.tenant.id, visit.device.mac)
         return None if credit is None else credit.amount
 
-    def _choose(self, visit: Visit, language: str, credit: Money | None) -> bytes:
-        if credit is not None:
-            return self._make_choose(visit, language, visit.device.token, credit=credit)
+    def _choose(self, visit: Visit, language: str, credit: Money | None, notice: str | None) -> bytes:
+        if credit is not None or notice is not None:
+            return self._make_choose(visit, language, visit.device.token, credit=credit, notice=notice)
         # Who is offered something for free sees another page, and so does everybody while something is down.
         down, trial = self._outages(visit, language), self._trial(visit)
         router_id = "" if visit.router is None else visit.router.id
@@ -238,9 +248,10 @@ class PortalPages:
         payable = [package for package in packages if self._has_gateway(tenant_id, package)]
         if not payable:
             why: Closure = "gateway" if packages else "packages"
-            return self.portal.pages.closed(language=language, shop=shop, why=why, device=device)
+            return closed_page(self.portal.pages, language=language, shop=shop, why=why, device=device)
         offers = [self.portal.offer(package, language) for package in payable]
-        return self.portal.pages.choose(
+        return choose_page(
+            self.portal.pages,
             language=language,
             shop=shop,
             offers=offers,
@@ -259,7 +270,8 @@ class PortalPages:
         return self._shown.answer(visit.tenant, page, status=404)
 
     def _phone(self, visit: Visit, language: str, package: Package, tried: _Tried | None = None) -> web.Response:
-        page = self.portal.pages.phone(
+        page = phone_page(
+            self.portal.pages,
             language=language,
             shop=self.portal.shop(visit.tenant),
             offer=self.portal.offer(package, language),

@@ -18,6 +18,7 @@ BODY_OCTETS_MAX = 16 * 1024
 _DEPTH_MAX = 16
 _NUMBER_DIGITS_MAX = 18
 _HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
+_FORM_LANGUAGE = web.RequestKey("form_language", str)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -41,7 +42,14 @@ async def read_form(request: web.Request) -> dict[str, str]:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=64, errors="strict")
     except ValueError as error:
         raise InvalidError("request.invalid", "The form cannot be read.") from error
-    return _once_each(pairs)
+    fields = _once_each(pairs)
+    request[_FORM_LANGUAGE] = fields.get("lang", "")
+    return fields
+
+
+def form_language(request: web.Request) -> str | None:
+    """The language that the form of a request says, where one was read: what goes wrong after that is said in it."""
+    return request.get(_FORM_LANGUAGE)
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -10,9 +10,8 @@ import hmac
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from easyisp_edge.domain.grants import Admission
 from easyisp_edge.domain.logins import LoginRequest
@@ -23,6 +22,7 @@ from easyisp_edge.services.logins import Refusal
 from easyisp_edge.services.outages import Outage
 from easyisp_edge.services.standing import Step, lapses_at
 from easyisp_edge.web.askers import asker_of
+from easyisp_edge.web.origins import is_by_page_of, portal_urls
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.portal_api import answer, instant_as_json
 from easyisp_edge.web.requests import needed_text, read_object, text_of
@@ -163,7 +163,9 @@ class SessionApi:
         place = self._place(request, body)
         if place.asker.mac is not None and place.mac != place.asker.mac:
             raise RefusedError("session.not_yours", "A device can sign out itself only.")
-        mac = place.asker.mac if _is_by_our_page(request, place.router) else None
+        login_urls = [] if place.router is None else [place.router.login_url]
+        is_ours = is_by_page_of(request, [*portal_urls(self.portal.site.config), *login_urls])
+        mac = place.asker.mac if is_ours else None
         mac = mac or self._shown(place, body)
         await self.portal.sign_outs.sign_out(place.tenant_id, mac)
         return answer({"success": True})
@@ -301,17 +303,6 @@ def session_id_of(admission: Admission) -> str:
     """What a page that has shown a login calls what came of it; whoever knows it has the login, too."""
     proof = hashlib.sha256(f"session\0{admission.grant_id}\0{admission.password}".encode()).hexdigest()
     return f"{admission.grant_id}-{proof[:_PROOF_DIGITS]}"
-
-
-def _is_by_our_page(request: web.Request, router: Router | None) -> bool:
-    """Whether no other site's page makes a browser ask: it is the portal's, the router's, or no page at all."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return True
-    setup = None if router is None else router.setup
-    urls = (None if router is None else router.login_url, None if setup is None else setup.portal_url)
-    own = {request.host, *(urlsplit(url).netloc for url in urls if url is not None)}
-    return origin.partition("://")[2] in own
 
 
 def _login_request(place: _Place, body: Mapping[str, Any]) -> LoginRequest:

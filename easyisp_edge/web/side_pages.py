@@ -1,4 +1,4 @@
-"""The pages beside the main way, as bytes: the one box, vouchers, signing out, receipts, problems."""
+"""The pages beside the main way, as bytes: the one box, vouchers, another device, receipts, problems."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from easyisp_edge.domain.vouchers import grouped
 from easyisp_edge.services.problems import TEXT_LENGTH_MAX
 
 if TYPE_CHECKING:
-    from easyisp_edge.web.page_values import Offer, Own, Receipt, Shop
-    from easyisp_edge.web.pages import Pages
+    from collections.abc import Sequence
 
-_REFRESH_OFF_SECONDS = 60
+    from easyisp_edge.web.page_values import Offer, Receipt, Shop
+    from easyisp_edge.web.pages import Pages
 
 
 def box_page(
@@ -39,13 +39,15 @@ def voucher_page(
     code: str,
     offer: Offer | None,
     known: bool,
+    moves: bool = False,
+    outages: Sequence[str] = (),
     router_login: str | None = None,
     comes_back: str = "",
 ) -> bytes:
     """The question whether to use a voucher: looking at it must not use it up.
 
-    The form posts `code`, `d` and `lang` to `/voucher`. Where the device is not `known`, the router is asked which one
-    it is: its login page sends the browser back to the portal with that.
+    The form posts `code`, `d` and `lang` to `/voucher`, and `move=yes` where it `moves` from another device. Where the
+    device is not `known`, the router is asked which one it is: its login page sends the browser back with that.
     """
     path = f"/v/{code}"
     return pages.render(
@@ -57,42 +59,10 @@ def voucher_page(
         code=grouped(code),
         offer=offer,
         known=known,
+        moves=moves,
+        outages=outages,
         router_login=router_login,
         comes_back=comes_back,
-    )
-
-
-def off_page(
-    pages: Pages,
-    *,
-    language: str,
-    shop: Shop,
-    device: str,
-    offer: Offer,
-    seconds_left: int,
-    stands: bool,
-    own: Own | None,
-    poll_url: str,
-    here: str | None = None,
-) -> bytes:
-    """That the device is off because its owner wants that, and how to be on again.
-
-    `stands` says whether time left stands still meanwhile. Whose `own` it is has a form that posts `h`, `d` and `lang`
-    to `/on`.
-    """
-    return pages.render(
-        "off",
-        language,
-        shop,
-        here or f"/?d={device}",
-        device,
-        offer=offer,
-        stands=stands,
-        own=own,
-        step="off",
-        poll_url=poll_url,
-        refresh_seconds=_REFRESH_OFF_SECONDS,
-        **pages.countdown(language, seconds_left),
     )
 
 

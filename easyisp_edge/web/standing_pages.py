@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -19,9 +19,10 @@ from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.standing import Step, lapses_at, opens_at
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Own
+from easyisp_edge.web.pages_choosing import error_page
+from easyisp_edge.web.pages_online import off_page, online_page, shut_page
+from easyisp_edge.web.pages_paying import claim_page, failed_page, offered_page, waiting_page
 from easyisp_edge.web.requests import needed_text, read_form
-from easyisp_edge.web.side_pages import off_page
-from easyisp_edge.web.visits import visit_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,7 @@ class View:
         here: The page's own path, which holds a secret; None for the start, which anybody may ask for any device.
         own: Whether it is the device itself that asks.
         understood: What the text was taken for that led here, in words.
+        trouble: What the router said went wrong with a login, in words.
     """
 
     tenant: Tenant
@@ -79,6 +81,7 @@ class View:
     here: str | None = None
     own: bool = False
     understood: str | None = None
+    trouble: str | None = None
 
     @property
     def holder(self) -> str | None:
@@ -135,13 +138,14 @@ class StandingPages:
             lapses=current.package.online_time is not None,
             data_left=None if current.data_left is None else str(current.data_left),
         )
-        return self.portal.pages.online(
+        return online_page(
+            self.portal.pages,
             **common,
             in_use=in_use,
             after=[self._next(each, view.language, now) for each in standing.after],
             receipt=standing.mpesa_receipt_number,
             own=_own(current, view),
-            outages=self.portal.outages_told(view.tenant, view.device.router_id, view.language),
+            outages=self._down(replace(view, trouble=None), paying=False),  # it is on: that is over
         )
 
     def _off(self, current: Admission, view: View, common: dict[str, Any]) -> bytes:
@@ -151,6 +155,7 @@ class StandingPages:
             seconds_left=current.seconds_left_at(self.portal.clock.now()),
             stands=current.package.online_time is not None,
             own=_own(current, view),
+            outages=self._down(view, paying=False),
         )
 
     def _next(self, admission: Admission, language: str, now: datetime) -> Next:
@@ -164,7 +169,8 @@ class StandingPages:
 
     def _shut(self, standing: Standing, opens_at: datetime, view: View, common: dict[str, Any]) -> bytes:
         now = self.portal.clock.now()
-        return self.portal.pages.shut(
+        return shut_page(
+            self.portal.pages,
             **common,
             opens=self.portal.texts.opening(view.language, opens_at, now),
             seconds_to_go=math.ceil((opens_at - now).total_seconds()),
@@ -174,19 +180,20 @@ class StandingPages:
     def _purchase(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
         pages, purchase = self.portal.pages, standing.purchase
         if purchase is not None and standing.step is Step.FAILED:
-            return pages.failed(**common, reason=purchase.reason, short=self.portal.paid_short(purchase))
+            return failed_page(pages, **common, reason=purchase.reason, short=self.portal.paid_short(purchase))
         menu = None if purchase is None else self.portal.menu_of(purchase)
         if standing.step is Step.OFFERED:
-            return pages.offered(**common, menu=menu)
+            return offered_page(pages, **common, menu=menu, outages=self._down(view))
         waited = 0.0 if purchase is None else (self.portal.clock.now() - purchase.created_at).total_seconds()
-        return pages.waiting(
+        return waiting_page(
+            pages,
             **common,
             phase=_PHASES[standing.step],
             phone_masked="" if purchase is None else purchase.phone.masked,
             seconds_waited=waited,
             menu=menu,
             login_form=self._login_form(standing, view),
-            outages=self.portal.outages_told(view.tenant, view.device.router_id, view.language),
+            outages=self._down(view, paying=standing.step is not Step.CONNECTING),
         )
 
     def _claim(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
@@ -203,7 +210,20 @@ class StandingPages:
             watched=gateway is not None and (gateway.c2b or gateway.pull is not None),
         )
         form = self._login_form(standing, view) if standing.step is Step.VERIFYING else None
-        return self.portal.pages.claim(**common, news=news, login_form=form, understood=view.understood)
+        looking = standing.step in {Step.VERIFYING, Step.PROVISIONAL}
+        return claim_page(
+            self.portal.pages,
+            **common,
+            news=news,
+            login_form=form,
+            understood=view.understood,
+            outages=self._down(view) if looking else (),
+        )
+
+    def _down(self, view: View, *, paying: bool = True) -> tuple[str, ...]:
+        """What went wrong at the router, and what is away that matters to who waits there."""
+        told = self.portal.outages_told(view.tenant, view.device.router_id, view.language, paying=paying)
+        return told if view.trouble is None else (view.trouble, *told)
 
     def _login_form(self, standing: Standing, view: View) -> LoginForm | None:
         # The login's secret is for whoever holds the purchase's id, never for a mere hardware address.
@@ -236,7 +256,8 @@ class StandingPages:
                 "Content-Type": "text/html; charset=utf-8",
                 "Content-Security-Policy": self.portal.pages.csp(self.portal.shop(tenant), targets),
                 "Cache-Control": "no-store",
-                "Referrer-Policy": "no-referrer",
+                # To others nothing; ours tells where a form was, without which it might be anybody's.
+                "Referrer-Policy": "same-origin",
                 "X-Content-Type-Options": "nosniff",
             }
             made[tenant.id] = CIMultiDict(headers)
@@ -256,7 +277,7 @@ class SwitchPages:
     async def switch(self, request: web.Request) -> web.Response:
         """Use that package now, and go to where the device stands then; what was wrong has a page."""
         form = await read_form(request)
-        visit = visit_of(self.portal.site.config, form, request.remote)
+        visit = self.portal.visit(request, form)
         language, device = self.portal.language(request, form.get("lang")), visit.device
         if device.mac is None:
             raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
@@ -267,8 +288,8 @@ class SwitchPages:
         except (NotFoundError, ConflictError) as error:
             status, message = status_of(error), self.portal.say(error, language)
             shop = self.portal.shop(visit.tenant)
-            page = self.portal.pages.error(
-                language=language, shop=shop, status=status, message=message, device=device.token
+            page = error_page(
+                self.portal.pages, language=language, shop=shop, status=status, message=message, device=device.token
             )
             return shown.answer(visit.tenant, page, status=status)
         return shown.see_other(f"/?d={device.token}&lang={language}")

@@ -74,6 +74,18 @@ class Texts:
         """Whether there is such a text."""
         return key in self._by_language[self._default]
 
+    def key_of(self, prefix: str, text: str) -> str | None:
+        """The key that begins so and has just that text, without placeholders, in any language; None without one."""
+        return next(
+            (
+                key
+                for texts in self._by_language.values()
+                for key, said in texts.items()
+                if key.startswith(prefix) and said == text and not _placeholders(said)
+            ),
+            None,
+        )
+
     def placeholders(self, key: str) -> frozenset[str]:
         """Which values the text of that key takes; none for an unknown key."""
         return _placeholders(self._by_language[self._default].get(key, ""))

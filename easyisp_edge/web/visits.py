@@ -132,7 +132,7 @@ def _only_router(config: Config) -> Router | None:
 def _router_of_source(config: Config, source: str | None) -> Router | None:
     """The router whose hotspot network the request came from, where the box sees the device's own address."""
     networked = [router for router in config.routers if router.hotspot_networks]
-    if source is None or not networked:
+    if not source or not networked:
         return None
     address = ipaddress.ip_address(source.partition("%")[0])
     for router in networked:

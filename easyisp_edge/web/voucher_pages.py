@@ -19,6 +19,7 @@ from easyisp_edge.web.side_pages import box_page, voucher_page
 from easyisp_edge.web.standing_pages import StandingPages, origin_of
 
 if TYPE_CHECKING:
+    from easyisp_edge.domain.packages import Package
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.visits import Device, Visit
 
@@ -47,7 +48,9 @@ class VoucherPages:
         if code is None:
             error = InvalidError("voucher.mistyped", "One letter or digit of the voucher code is wrong.", field="code")
             return self._wrong(visit, device, language, error, request.match_info["code"])
-        package = self.portal.vouchers.package_of(visit.tenant.id, code, mac=device.mac, router_id=device.router_id)
+        vouchers, tenant_id = self.portal.vouchers, visit.tenant.id
+        package = vouchers.package_of(tenant_id, code, mac=device.mac, router_id=device.router_id)
+        moves = None if package is not None else used_elsewhere(self.portal, tenant_id, device, code)
         login_url = None if visit.router is None else visit.router.login_url
         page = voucher_page(
             self.portal.pages,
@@ -55,29 +58,26 @@ class VoucherPages:
             shop=self.portal.shop(visit.tenant),
             device=device.token,
             code=code,
-            offer=None if package is None else self.portal.offer(package, language),
+            offer=None if (shown := package or moves) is None else self.portal.offer(shown, language),
             known=device.mac is not None,
+            moves=moves is not None,
+            outages=self.portal.outages_told(visit.tenant, device.router_id, language, paying=False),
             router_login=None if login_url is None else str(login_url),
             comes_back=f"{origin_of(request)}/v/{code}",
         )
         return self._shown.answer(visit.tenant, page)
 
     async def redeem(self, request: web.Request) -> web.Response:
-        """Use it for the device that asks, and go to where that stands then."""
+        """Use it for the device that asks, or move it there, and go to where that stands then."""
         form = await read_form(request)
         visit, language = visit_of_form(self.portal, request, form), self.portal.language(request, form.get("lang"))
         device, code = visit.device, needed_text(form, "code", most=_CODE_LENGTH_MAX)
-        if device.mac is None and (read := read_voucher_code(code)) is not None:
+        read, moves = read_voucher_code(code), form.get("move") == "yes"
+        elsewhere = not moves and used_elsewhere(self.portal, visit.tenant.id, device, code) is not None
+        if read is not None and (device.mac is None or elsewhere):
             return self._shown.see_other(f"/v/{read}?d={device.token}&lang={language}")
         try:
-            await self.portal.vouchers.redeem(
-                visit.tenant.id,
-                code,
-                mac=device.mac,
-                router_id=device.router_id,
-                ip=source_of(request) or None,
-                service=Service.HOTSPOT,
-            )
+            await self._use(visit, device, code, source_of(request), moves=moves)
         except (InvalidError, NotFoundError, ConflictError, RefusedError) as error:
             return self._wrong(visit, device, language, error, code)
         return self._shown.see_other(f"/?d={device.token}&lang={language}")
@@ -90,6 +90,15 @@ class VoucherPages:
             raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
         await self.portal.trials.start(visit.tenant.id, visit.device.mac, visit.device.router_id)
         return self._shown.see_other(f"/?d={visit.device.token}&lang={language}")
+
+    async def _use(self, visit: Visit, device: Device, code: str, source: str, *, moves: bool) -> None:
+        vouchers, tenant_id = self.portal.vouchers, visit.tenant.id
+        ip, hotspot = source or None, Service.HOTSPOT
+        if device.mac is None or not moves:
+            await vouchers.redeem(tenant_id, code, mac=device.mac, router_id=device.router_id, ip=ip, service=hotspot)
+            return
+        await vouchers.move(tenant_id, code, mac=device.mac, router_id=device.router_id, service=hotspot)
+        await self.portal.sign_outs.sign_in(tenant_id, device.mac)
 
     def _wrong(self, visit: Visit, device: Device, language: str, error: EdgeError, code: str) -> web.Response:
         """The one box, with what was wrong with the code above it."""
@@ -108,6 +117,13 @@ class VoucherPages:
     @property
     def _shown(self) -> StandingPages:
         return StandingPages(self.portal)
+
+
+def used_elsewhere(portal: Portal, tenant_id: str, device: Device, code: str) -> Package | None:
+    """What a voucher is for that another device uses: whoever holds it is asked whether it is to be moved here."""
+    if device.mac is None:
+        return None
+    return portal.vouchers.held_elsewhere(tenant_id, code, mac=device.mac, router_id=device.router_id)
 
 
 def voucher_asked_for(link_orig: str) -> str | None:

@@ -23,6 +23,7 @@ from tests.bench import (
     crowd,
     footprint,
     freeradius,
+    lists,
     paint,
     portal,
     purchase,
@@ -54,9 +55,10 @@ BENCHMARKS: dict[str, Callable[[Path, Sizes, Past], Iterator[Measure]]] = {
     "paint": paint.run,
     "freeradius": freeradius.run,
     "reconcile": reconcile.run,
+    "lists": lists.run,
 }
 # These take minutes, or a program that is not everywhere: they are run by name only.
-_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint"})
+_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint", "lists"})
 _SYNCS = 50
 
 

@@ -50,6 +50,8 @@ class FakeGateway:
         self.pull_answers: deque[list[MoneyRecord] | EdgeError] = deque()  # first these, then from `records`
         self.pull_registrations: list[tuple[Msisdn, str]] = []
         self.url_registrations: list[tuple[str, str]] = []
+        self.checks = 0
+        self.check_answers: deque[EdgeError] = deque()
         self.qr_orders: list[tuple[str, str, Money, int]] = []
         self.set_up_answers: deque[EdgeError] = deque()  # to registrations and orders of codes
         self.open = asyncio.Event()
@@ -69,6 +71,12 @@ class FakeGateway:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def check_credentials(self) -> None:
+        self.checks += 1
+        await self.open.wait()
+        if self.check_answers:
+            raise self.check_answers.popleft()
 
     async def query_turn(self) -> None:
         await self.turns.wait()

@@ -31,6 +31,7 @@ MACHINE_ROOMS = {"system.py"}
 SQL = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|ALTER|DROP|PRAGMA|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|WITH|VACUUM)\b"
 )
+METHODS = {"DELETE"}  # of HTTP
 SQL_ROOMS = {"store", "adapters/freeradius"}
 
 HOMES: dict[str, set[str]] = {
@@ -42,8 +43,10 @@ HOMES: dict[str, set[str]] = {
     "aiosqlite": {"store", "adapters/freeradius"},
     "asyncpg": {"adapters/freeradius"},
     "sqlite3": {"store", "adapters/freeradius"},
-    "pydantic": {"config", "adapters/daraja", "lab/daraja"},
-    "pydantic_core": {"config"},
+    "pydantic": {"config", "adapters/daraja", "lab/daraja", "web/admin", "web/webhooks.py"},
+    "pydantic_core": {"config", "web/admin"},
+    "nacl": {"services/passwords.py", "store/sealing.py"},
+    "jwt": {"services/login_tokens.py"},
 }
 # Named in a signature there, never run.
 NAMED_ONLY = {"httpx": {"daemon"}}
@@ -135,7 +138,7 @@ def sql_texts(source: str) -> list[str]:
         f"{node.lineno}: {node.value[:40]!r}"
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exempt
-        and SQL.match(node.value)
+        and SQL.match(node.value) and node.value not in METHODS
     ]  # fmt: skip
 
 
@@ -268,6 +271,7 @@ def test_the_check_knows_a_bare_task(source: str, tasks: int) -> None:
         ("def f():\n    'DELETE nothing.'", 0),
         ("x = 'Select a package'", 0),
         ("x = 'SELECTED'", 0),
+        ("x = 'DELETE'", 0),
     ],
 )
 def test_the_check_knows_sql(source: str, texts: int) -> None:

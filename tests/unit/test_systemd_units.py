@@ -159,7 +159,7 @@ def test_secrets_are_ready_to_be_named() -> None:
         found[1]
         for file in CONFIG.glob("*.toml")
         for found in re.finditer(
-            r'^#?(?:consumer_key|consumer_secret|passkey|password|secret)_file = "(.+)"$',
+            r'^#?(?:consumer_key|consumer_secret|passkey|password|secret|webhook_key)_file = "(.+)"$',
             file.read_text(encoding="utf-8"),
             re.MULTILINE,
         )

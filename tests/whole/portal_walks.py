@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from easyisp_edge.config.router_setup import CAPTIVE_PATH
+from easyisp_edge.domain.reach import FAILURES_TO_TELL
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.lab.daraja import Behaviour, Fault, Payer
+from easyisp_edge.services.outages import Outage
 from easyisp_edge.services.vouchers_desk import BatchOrder, VouchersDesk
 from easyisp_edge.web.captive_api import EXPECTED
 from tests.whole.browsing import PAY, BrowsedStage, Customer
@@ -220,6 +222,11 @@ async def _phone_wrong(who: Walker) -> None:
     await who.page.locator("#wrong").wait_for()
 
 
+async def _third_device(who: Walker) -> None:
+    await who.go("/", error="no more sessions are allowed for user kofi")
+    await who.page.locator("p.wrong").wait_for()
+
+
 async def _not_found(who: Walker) -> None:
     await who.go("/none")
 
@@ -277,6 +284,76 @@ async def _connecting(who: Walker) -> None:
     path = await who.buy(nasIp=HOST)
     await who.pay(path)
     await who.go(path)
+    await who.at("connecting")
+
+
+async def _connecting_in_vain(who: Walker) -> None:
+    await _connecting(who)
+    await who.go("/", error="RADIUS server is not responding")
+    await who.page.locator("p.wrong:not([hidden])").wait_for()
+    await who.at("connecting")
+
+
+# While something is down
+
+
+def _m_pesa_fails(who: Walker, *, connected: bool) -> None:
+    """Have the last tries to reach M-Pesa failed; the next that succeeds ends it."""
+    portal = who.stage.daemon.parts.portal
+    (gateway,) = portal.site.config.gateways
+    reach = portal.outages.reach_of(gateway)
+    assert reach is not None
+    for _ in range(FAILURES_TO_TELL):
+        reach.failed(portal.clock.monotonic(), connected=connected)
+
+
+async def _prompted_with_m_pesa_away(who: Walker) -> None:
+    path = await who.buy()
+    await who.prompted()
+    _m_pesa_fails(who, connected=True)
+    await who.go(path)
+    await who.at("prompted")
+    await who.page.locator("p.wrong:not([hidden])").wait_for()
+
+
+async def _m_pesa_away(who: Walker) -> None:
+    await _prompted_with_m_pesa_away(who)
+    who.mac = who.mac.replace("AA:BB:CC:01", "AA:BB:CC:04")
+    _m_pesa_fails(who, connected=True)
+    await who.go("/")
+    await who.page.locator("p.wrong").wait_for()
+
+
+async def _internet_away(who: Walker) -> None:
+    await _m_pesa_away(who)
+    _m_pesa_fails(who, connected=False)
+    await who.go("/")
+    await who.page.locator("p.wrong").wait_for()
+
+
+async def _router_gone(who: Walker) -> None:
+    portal = who.stage.daemon.parts.portal
+    (gateway,) = portal.site.config.gateways
+    reach = portal.outages.reach_of(gateway)
+    if reach is not None:  # whoever walked here before may have had it fail
+        reach.answered()
+    await who.stage.router.unreachable()
+    away = portal.outages.now
+    await who.stage.until(lambda: Outage.ROUTER in away("default", None), seconds=10, what="the router's outage")
+
+
+async def _router_away(who: Walker) -> None:
+    await _router_gone(who)
+    await who.go("/")
+    await who.page.locator("p.wrong").wait_for()
+
+
+async def _connecting_with_the_router_away(who: Walker) -> None:
+    await _router_gone(who)
+    path = await who.buy(nasIp=HOST)
+    await who.pay(path)
+    await who.go(path)
+    await who.page.locator("p.wrong:not([hidden])").wait_for()
     await who.at("connecting")
 
 
@@ -376,6 +453,16 @@ async def _voucher_used(who: Walker) -> None:
     await who.says("online")
 
 
+async def _voucher_moves(who: Walker) -> None:
+    await _voucher(who)
+    path = urlsplit(who.page.url).path
+    await who.page.locator("form[action='/voucher'] button").click()
+    await who.stage.until_online(who.mac)
+    who.mac = who.mac.replace("AA:BB:CC:01", "AA:BB:CC:03")
+    await who.go(path)
+    await who.page.locator("form[action='/voucher'] input[name=move]").wait_for(state="attached")
+
+
 # By receipt
 
 
@@ -422,6 +509,13 @@ async def _claim_online(who: Walker) -> None:
     await who.claim(debit.receipt, package="1h")
     who.look()
     await who.says("online")
+
+
+async def _claim_receipt(who: Walker) -> None:
+    await _claim_online(who)
+    await who.page.locator("a[href*='/receipt']").click()
+    await who.page.wait_for_url("**/receipt*")
+    await who.arrived()
 
 
 async def _bought_from_credit(who: Walker) -> None:
@@ -490,6 +584,7 @@ SHOP = Place(
         Walk("no-such-package", _no_such_package),
         Walk("phone", _phone),
         Walk("phone-wrong", _phone_wrong),
+        Walk("third-device", _third_device),
         Walk("not-found", _not_found),
         Walk("not-understood", _not_understood),
         Walk("prompted", _prompted),
@@ -499,6 +594,7 @@ SHOP = Place(
         Walk("failed", _failed),
         Walk("paid-short", _paid_short),
         Walk("connecting", _connecting),
+        Walk("connecting-in-vain", _connecting_in_vain),
         Walk("online", _online),
         Walk("online-with-another", _online_with_another),
         Walk("shut", _shut),
@@ -517,6 +613,7 @@ BOX = Place(
         Walk("voucher", _voucher),
         Walk("voucher-mistyped", _voucher_mistyped),
         Walk("voucher-used", _voucher_used),
+        Walk("voucher-moves", _voucher_moves),
         Walk("choose-with-trial", _choose),
     ),
     {"packages.toml": PACKAGES + TRIAL, "tenants.toml": GIVES_TRIAL},
@@ -531,6 +628,7 @@ RECEIPTS = Place(
         Walk("verifying", _verifying),
         Walk("verifying-at-the-start", _verifying_at_the_start),
         Walk("claim-online", _claim_online),
+        Walk("claim-receipt", _claim_receipt),
         Walk("used", _used),
         Walk("credited", _credited),
         Walk("choose-with-credit", _choose_with_credit),
@@ -539,8 +637,18 @@ RECEIPTS = Place(
         Walk("refused", _refused),
     ),
 )
+DOWN = Place(
+    "down",
+    (
+        Walk("prompted-daraja-away", _prompted_with_m_pesa_away),
+        Walk("choose-daraja-away", _m_pesa_away),
+        Walk("choose-uplink-away", _internet_away),
+        Walk("choose-router-away", _router_away),
+        Walk("connecting-router-away", _connecting_with_the_router_away),
+    ),
+)
 IN_ADVANCE = Place("in-advance", (Walk("provisional", _provisional),), {"tenants.toml": ADVANCE})
 KIOSK = Place("kiosk", (Walk("phone-by-hand", _phone), Walk("offered-by-hand", _offered)), {"gateways.toml": BY_HAND})
 EMPTY = Place("empty", (Walk("closed", _choose),), {"packages.toml": ""})
 UNPAYABLE = Place("unpayable", (Walk("closed-no-gateway", _choose),), {"gateways.toml": ""})
-PLACES = (SHOP, BOX, RECEIPTS, IN_ADVANCE, KIOSK, EMPTY, UNPAYABLE)
+PLACES = (SHOP, BOX, RECEIPTS, DOWN, IN_ADVANCE, KIOSK, EMPTY, UNPAYABLE)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from easyisp_edge.domain.reach import FAILURES_TO_TELL
 from easyisp_edge.domain.vouchers import grouped
 from easyisp_edge.lab.daraja import Behaviour, CallbackHandling, Fault
 from easyisp_edge.services.vouchers_desk import BatchOrder, VouchersDesk
@@ -76,6 +77,16 @@ async def find(stage: Stage, text: str, mac: str = MAC) -> tuple[int, str]:
     return await post(stage, "/find", text=text, d=await token_of(stage, mac), lang="en")
 
 
+def _m_pesa_fails(stage: Stage, *, connected: bool = True) -> None:
+    """Have the last tries to reach M-Pesa failed."""
+    portal = stage.daemon.parts.portal
+    (gateway,) = portal.site.config.gateways
+    reach = portal.outages.reach_of(gateway)
+    assert reach is not None
+    for _ in range(FAILURES_TO_TELL):
+        reach.failed(portal.clock.monotonic(), connected=connected)
+
+
 async def online(stage: Stage, package: str = "1h") -> str:
     """Bought, paid and online; gives the path of the purchase's page."""
     purchase_id = await stage.buy(packageId=package)
@@ -95,10 +106,9 @@ class TestOneBox:
         await stage.until_online()
         assert (await find(stage, code.replace("-", "")))[0] == 303
         assert await stage.count("grants") == 1
-        status, page = await find(stage, code, OTHER_MAC)
-        assert status == 409
-        assert "This looks like a voucher" in words_of(page)
-        assert "used already" in words_of(page)
+        status, leads = await find(stage, code, OTHER_MAC)
+        assert (status, leads.partition("?")[0]) == (303, f"/v/{code.replace('-', '')}")
+        assert stage.router.is_online(MAC)  # it was asked about, and nothing was done
 
     async def test_a_voucher_works_with_m_pesa_away(self, stage: Stage) -> None:
         """Nobody outside is asked."""
@@ -106,6 +116,28 @@ class TestOneBox:
         stage.daraja.set_outage(Fault.HTML_503)
         assert (await find(stage, code))[0] == 303
         await stage.until_online()
+
+    async def test_the_same_voucher_brings_it_to_a_phone_with_a_new_address(self, stage: Stage) -> None:
+        """Asked first, then moved by a tap; the old address is put off, and a fourth move of a day is refused."""
+        code, tokens = await voucher(stage), [await token_of(stage, mac) for mac in (MAC, OTHER_MAC)]
+        path = f"/v/{code.replace('-', '')}"
+        await find(stage, code)
+        await stage.until_online()
+        for language, said in (("en", "move it here?"), ("sw", "uihamishie hapa?")):
+            page = (await stage.get(path, d=tokens[1], lang=language))[1]
+            assert said in page
+            assert '<input type="hidden" name="move" value="yes">' in page
+        status, leads = await post(stage, "/voucher", code=code, d=tokens[1], lang="en")
+        assert (status, leads.partition("?")[0]) == (303, path)
+        for number in range(3):
+            to = (number + 1) % 2
+            assert (await post(stage, "/voucher", code=code, d=tokens[to], lang="en", move="yes"))[0] == 303
+            await stage.until_online((MAC, OTHER_MAC)[to])
+        await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the old address off")
+        status, page = await post(stage, "/voucher", code=code, d=tokens[0], lang="en", move="yes")
+        assert status == 409
+        assert "often enough today" in words_of(page)
+        assert await stage.count("grants") == 1
 
     async def test_a_mistyped_voucher_is_said_at_the_field(self, stage: Stage) -> None:
         """What was typed stays there."""
@@ -389,14 +421,77 @@ class TestDown:
         await stage.until(said, seconds=5, what="the outage")
         assert "Vouchers work" in words_of((await stage.get("/buy", package="1h", mac=OTHER_MAC))[1])
 
+    async def test_m_pesa_away_is_said_where_it_is_waited_for(self, stage: Stage) -> None:
+        """On the page of who pays by prompt or from the menu, with what works; not to who has paid."""
+        paid = await stage.buy()
+        await stage.pay()
+        await stage.until_status(paid, "completed")
+        stage.time.move(60)
+        form = {"package": "1h", "phone": OTHER_PHONE, "d": await token_of(stage, OTHER_MAC), "lang": "sw"}
+        _, offered = await post(stage, "/buy", **form, prompt="no")
+        _m_pesa_fails(stage)
+        for path, waits in ((offered, True), (f"/p/{paid}", False)):
+            page = words_of((await stage.get(path.partition("?")[0], lang="sw"))[1])
+            assert ("M-Pesa haijibu kwa sasa. Vocha zinafanya kazi" in page) is waits
+
+    async def test_without_internet_nobody_is_told_to_pay(self, stage: Stage) -> None:
+        """In both languages, and M-Pesa is not spoken of beside it."""
+        await stage.buy()
+        _m_pesa_fails(stage, connected=False)
+        for language, said in (("en", "has no Internet just now. Do not pay yet"), ("sw", "Usilipe kwanza")):
+            page = words_of((await stage.get("/", mac=OTHER_MAC, lang=language))[1])
+            assert said in page
+            assert "M-Pesa does not answer" not in page
+            assert "M-Pesa haijibu" not in page
+
     async def test_the_router_away_is_said(self, stage: Stage) -> None:
-        """What is paid for is safe."""
+        """What is paid for is safe; also on the page of who has just paid, and of who looks at a voucher."""
+        code = await voucher(stage)
         await stage.router.unreachable()
 
         async def said() -> bool:
             return "The hotspot does not answer just now" in words_of((await stage.get("/", mac=OTHER_MAC))[1])
 
         await stage.until(said, seconds=10, what="the outage")
+        purchase_id = await stage.buy()
+        await stage.pay()
+        await stage.until_status(purchase_id, "completed")
+        for path in (f"/p/{purchase_id}", f"/v/{code}"):
+            assert "The hotspot does not answer just now" in words_of((await stage.get(path, mac=OTHER_MAC))[1])
+
+
+class TestRefusedByTheRouter:
+    @pytest.mark.parametrize("language", ["en", "sw"])
+    async def test_a_third_device_reads_why(self, stage: Stage, language: str) -> None:
+        """What the router hands over with the device is said above the packages, in the page's language."""
+        error = {"error": "Hapana", "error-orig": "no more sessions are allowed for user kofi"}
+        page = words_of((await stage.get("/", mac=OTHER_MAC, lang=language, **error))[1])
+        said = stage.daemon.parts.portal.texts.get(language, "rejects.devices_full")
+        assert said in page
+        assert "Hapana" not in page
+        assert said not in words_of((await stage.get("/", mac=OTHER_MAC, lang=language))[1])
+
+    async def test_who_has_paid_and_is_not_let_on_reads_why(self, stage: Stage) -> None:
+        """On the waiting page; once the device is on, it is over."""
+        await stage.router.unreachable()
+        purchase_id = await stage.buy()
+        await stage.pay()
+        await stage.until_status(purchase_id, "completed")
+        asked = {"mac": MAC, "error": "RADIUS server is not responding"}
+        assert "cannot look up your package" in words_of((await stage.get("/", **asked))[1])
+        await stage.router.reachable()
+        await stage.until_online(seconds=20)
+        await stage.until_running()
+        assert "cannot look up your package" not in words_of((await stage.get("/", **asked))[1])
+
+    async def test_what_anybody_wrote_there_is_text(self, stage: Stage) -> None:
+        """Quoted where it is plain, escaped, short, and without an address or a number to pay to."""
+        for error in ("<b>Send 50 to 0712345678</b>", "see evil.example"):
+            page = (await stage.get("/", mac=MAC, error=error))[1]
+            assert "did not let this device on" in words_of(page)
+            assert error not in page
+            assert "evil" not in page
+            assert "0712345678" not in page
 
 
 @pytest.mark.real_part("chromium")
@@ -451,12 +546,14 @@ class TestInABrowser:
         """What to do about it shows up after some seconds by itself, and nothing is sent a second time."""
         async with BrowsedStage(tmp_path) as stage, stage.customer() as customer:
             await customer.order()
-            hint = customer.page.locator("[data-after]")
+            hint, menu = customer.page.locator("p[data-after]"), customer.page.get_by_text("PayBill number")
             assert await hint.is_hidden()
+            assert await menu.is_hidden()
             stage.time.move(20)
             await customer.page.reload()
             await customer.at("prompted")
             assert await hint.is_visible()
+            assert await menu.is_visible()
             assert "*234#" in await hint.inner_text()
             assert len(stage.daraja.pushes) == 1
 

@@ -129,7 +129,7 @@ def assert_guarded(headers: Any) -> None:
     assert policy["base-uri"] == policy["frame-ancestors"] == "'none'"
     assert set(policy["form-action"].split()) <= {"'self'", "http://10.5.50.1"}
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
 
 
 def assert_stays(location: str | None) -> None:
@@ -233,11 +233,13 @@ async def test_parameters_are_words_and_lead_nowhere(tmp_path: Path, path: str) 
         await stage.pay()
         await stage.until_status(paid, "completed")
         where = path.format(paid=paid, failed=failed)
-        bones: dict[int, list[tuple[str, ...]]] = {}
+        # What the router said is told: it alone adds a line, which is the same whatever stands in it.
+        bones: dict[tuple[int, bool], list[tuple[str, ...]]] = {}
         for name in NAMES:
             for payload in ("plain", *PAYLOADS, *AWAY):
                 status, page = await look(stage, f"{where}?{name}={quote(payload, safe='')}")
-                assert Anatomy(page).bones == bones.setdefault(status, Anatomy(page).bones), (name, payload)
+                same = bones.setdefault((status, name == "error"), Anatomy(page).bones)
+                assert Anatomy(page).bones == same, (name, payload)
                 assert "evil.example" not in re.sub(r"\?[^\"]*", "", page), (name, payload)
 
 

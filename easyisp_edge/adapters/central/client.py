@@ -10,11 +10,11 @@ import ssl
 import zlib
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from easyisp_edge.adapters.central import messages
 from easyisp_edge.adapters.central.keys import is_signed
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.central import DownMessage, Enrolled, HubState, Stored, SyncSite
     from easyisp_edge.domain.events import Stream
 
-Answer = TypeVar("Answer", bound="messages._Message")
+Answer = TypeVar("Answer", bound=BaseModel)
 
 CONNECT_SECONDS = 10.0
 # A batch goes up in 2 s at 1 Mbit/s, and in a minute at what a weak signal leaves of it.
@@ -122,6 +122,18 @@ class _Raw:
     retry_after_seconds: float | None
 
 
+class _Turn(NamedTuple):
+    """The place of a request.
+
+    Args:
+        lane: Its lane.
+        counter: Above all before it there.
+    """
+
+    lane: Lane
+    counter: int
+
+
 class CentralClient:
     """Asks the hub of a site. A refusal it signed is a `RefusedError` by the codes of `domain.central`.
 
@@ -142,71 +154,63 @@ class CentralClient:
     async def upload(self, stream: Stream, body: bytes, own_last: int, counter: int) -> Stored:
         """Send a batch of a stream: lines, packed."""
         target = f"/edge/v1/streams/{stream.value}?last={own_last}"
-        content = await self._post(target, body, Lane(stream.value), counter, {"Content-Encoding": "gzip"})
+        content = await self._post(target, body, _Turn(Lane(stream.value), counter), packed=True)
         return as_stored(_read(messages.StoredAnswer, content))
 
     async def keep_fork(self, stream: Stream, body: bytes, counter: int) -> None:
         """Have lines kept that are not the hub's."""
         target = f"/edge/v1/streams/{stream.value}/fork"
-        await self._post(target, body, Lane.ASK, counter, {"Content-Encoding": "gzip"})
+        await self._post(target, body, _Turn(Lane.ASK, counter), packed=True)
 
     async def state(self, counter: int) -> HubState:
         """How far the hub has come with this box."""
-        return as_state(_read(messages.StateAnswer, await self._ask("GET", "/edge/v1/state", Lane.ASK, counter)))
+        return as_state(_read(messages.StateAnswer, await self._ask("GET", "/edge/v1/state", _Turn(Lane.ASK, counter))))
 
     async def page(self, stream: Stream, after: int, counter: int) -> list[bytes]:
         """The events the hub has after a number: the next ones, in order."""
-        content = await self._ask("GET", f"/edge/v1/streams/{stream.value}?after={after}", Lane.ASK, counter)
+        content = await self._ask("GET", f"/edge/v1/streams/{stream.value}?after={after}", _Turn(Lane.ASK, counter))
         return content.removesuffix(b"\n").split(b"\n") if content else []
 
     async def begin_epoch(self, epoch: int, counter: int) -> int:
         """Begin a new life of the site; gives the one it is in then."""
         body = json.dumps({"epoch": epoch}).encode()
-        return _read(messages.EpochAnswer, await self._post("/edge/v1/epoch", body, Lane.ASK, counter)).epoch
+        return _read(messages.EpochAnswer, await self._post("/edge/v1/epoch", body, _Turn(Lane.ASK, counter))).epoch
 
     async def messages(self, after: int, wait_seconds: int, counter: int) -> list[DownMessage]:
         """What waits after a number; waits for it so long."""
         target = f"/edge/v1/down?after={after}&wait={wait_seconds}"
         within = wait_seconds + _WAIT_GRACE_SECONDS
-        return as_messages(_read(messages.MessagesAnswer, await self._ask("GET", target, Lane.DOWN, counter, within)))
+        return as_messages(
+            _read(
+                messages.MessagesAnswer,
+                await self._ask("GET", target, _Turn(Lane.DOWN, counter), within_seconds=within),
+            )
+        )
 
     async def look_up(self, mpesa_receipt_number: str, short_code: str, counter: int) -> None:
         """Have a receipt looked up; the answer comes as a message."""
         body = json.dumps({"receipt": mpesa_receipt_number, "gateway": short_code}).encode()
-        await self._post("/edge/v1/ask", body, Lane.ASK, counter)
+        await self._post("/edge/v1/ask", body, _Turn(Lane.ASK, counter))
 
     async def time(self, nonce: str, counter: int) -> datetime:
         """What time it is."""
         body = json.dumps({"nonce": nonce}).encode()
-        read = _read(messages.TimeAnswer, await self._post("/edge/v1/time", body, Lane.ASK, counter))
+        read = _read(messages.TimeAnswer, await self._post("/edge/v1/time", body, _Turn(Lane.ASK, counter)))
         if read.nonce != nonce:
             raise UnavailableError(FORGED, "The hub's time answers another question.")
         return read.time
 
-    async def _ask(
-        self, method: str, target: str, lane: Lane, counter: int, within_seconds: float = ANSWER_SECONDS
-    ) -> bytes:
-        return await self._signed(method, target, b"", lane, counter, {}, within_seconds)
+    async def _ask(self, method: str, target: str, turn: _Turn, *, within_seconds: float = ANSWER_SECONDS) -> bytes:
+        return await self._send(self._request(method, target, turn, None, {}), turn, within_seconds)
 
-    async def _post(
-        self, target: str, body: bytes, lane: Lane, counter: int, more: dict[str, str] | None = None
-    ) -> bytes:
-        return await self._signed("POST", target, body, lane, counter, more or {}, ANSWER_SECONDS)
+    async def _post(self, target: str, body: bytes, turn: _Turn, *, packed: bool = False) -> bytes:
+        more = {"Content-Encoding": "gzip"} if packed else {}
+        return await self._send(self._request("POST", target, turn, body, more), turn, ANSWER_SECONDS)
 
-    async def _signed(
-        self,
-        method: str,
-        target: str,
-        body: bytes,
-        lane: Lane,
-        counter: int,
-        more: dict[str, str],
-        within_seconds: float,
-    ) -> bytes:
+    async def _send(self, request: httpx.Request, turn: _Turn, within_seconds: float) -> bytes:
         """The body of a 200 that the hub signed for this request, unpacked."""
-        request = self._request(method, target, body, lane, counter, more)
         answer = await _exchange(self._http, request, within_seconds)
-        reply = Reply(self._site.site_id, lane, counter, answer.status, answer.body)
+        reply = Reply(self._site.site_id, turn.lane, turn.counter, answer.status, answer.body)
         if not is_signed(self._site.hub_key, reply.signed(), answer.signature):
             raise _unsigned(answer)
         content = _unpacked(answer)
@@ -215,21 +219,21 @@ class CentralClient:
         raise _refusal(answer, content)
 
     def _request(
-        self, method: str, target: str, body: bytes, lane: Lane, counter: int, more: dict[str, str]
+        self, method: str, target: str, turn: _Turn, body: bytes | None, more: dict[str, str]
     ) -> httpx.Request:
-        asked = Request(method, target, self._site.site_id, self._site.epoch, lane, counter, body)
+        site = self._site
+        asked = Request(method, target, site.site_id, site.epoch, turn.lane, turn.counter, body or b"")
         headers = {
             **_HEADERS,
             **more,
             "Accept-Encoding": "gzip",
-            "Edge-Site": self._site.site_id,
-            "Edge-Epoch": str(self._site.epoch),
-            "Edge-Lane": lane.value,
-            "Edge-Counter": str(counter),
+            "Edge-Site": site.site_id,
+            "Edge-Epoch": str(site.epoch),
+            "Edge-Lane": turn.lane.value,
+            "Edge-Counter": str(turn.counter),
             "Edge-Signature": base64.b64encode(self._key.sign(asked.signed())).decode(),
         }
-        content = body if method == "POST" else None
-        return self._http.build_request(method, f"{self._site.hub_url}{target}", content=content, headers=headers)
+        return self._http.build_request(method, f"{site.hub_url}{target}", content=body, headers=headers)
 
 
 async def _exchange(http: httpx.AsyncClient, request: httpx.Request, within_seconds: float = ANSWER_SECONDS) -> _Raw:

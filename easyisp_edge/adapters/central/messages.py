@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -18,6 +17,9 @@ from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord
 from easyisp_edge.domain.receipts import parse_receipt
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import EdgeError, InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY_OCTETS = 32
 _RAW_OCTETS_MAX = 4096

@@ -109,6 +109,15 @@ class DarajaApp:
                 return held
             return await self._mint() if self._rounds == seen else self._last_round()
 
+    async def new_token(self) -> str:
+        """A token that was asked for just now, and not one that was good a while ago.
+
+        Raises:
+            UnavailableError: None to be had now.
+            RefusedError: The key and secret are not taken.
+        """
+        return await self.token(dead=self._token)
+
     async def query_turn(self) -> None:
         """Wait for the next place in the pace that the queries of all gateways of this app share."""
         await self._pace.turn()

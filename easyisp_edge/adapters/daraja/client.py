@@ -65,6 +65,17 @@ class DarajaClient:
 
         return prompt_accepted(await self.app.post(STK_PUSH_PATH, body))
 
+    async def check_credentials(self) -> None:
+        """Ask for a new access token with the app's key and secret; the passkey is first judged by a push.
+
+        Raises:
+            UnavailableError: Daraja was not reached or too busy.
+            RefusedError: The key and secret are not taken.
+
+        Source: Daraja, Authorization API.
+        """
+        await self.app.new_token()
+
     async def query_turn(self) -> None:
         """Wait for the next place in the pace that all queries with this consumer key share."""
         await self.app.query_turn()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from easyisp_edge.adapters.daraja.json_values import (
     BODY_OCTETS_MAX,
     RAW_OCTETS_MAX,
+    as_account,
     as_code,
     as_description,
     as_identifier,
@@ -223,6 +224,15 @@ def parse_stk_callback(body: bytes, source: EvidenceSource) -> PaymentReport:
         paid_at=as_instant(told.get("transactiondate")),
         raw=body[:RAW_OCTETS_MAX],
     )
+
+
+def callback_account(body: bytes) -> str:
+    """The account reference in a callback; empty where it tells none. Daraja's own never do, but some relays add it.
+
+    Raises:
+        InvalidError: It is no STK callback.
+    """
+    return as_account(_metadata(_read_callback(body).metadata).get("accountreference"))
 
 
 def _read_callback(body: bytes) -> _StkCallback:

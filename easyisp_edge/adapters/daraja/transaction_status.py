@@ -42,6 +42,8 @@ TRANSACTION_STATUS_PATH: Final = "/mpesa/transactionstatus/v1/query"
 _PRODUCT = "Transaction Status"
 _DONE = "0"
 _UNKNOWN_TRANSACTION = "R000002"
+# The initiator's name, password or rights are wrong, or it is locked.
+_INITIATOR_REFUSED = frozenset({"18", "20", "21", "22", "2001", "8006"})
 _COMPLETED = "completed"
 _CAME_TO_NOTHING = frozenset({"cancelled", "canceled", "declined", "expired"})
 _PARTY = re.compile(r"\s*([0-9*xX\u2022+]{3,20})(?:\s*-.*)?", re.DOTALL)
@@ -124,10 +126,12 @@ class Finding(NamedTuple):
     Args:
         found: Whether it is money that came in here; None where that stays open.
         record: The money, where it did.
+        refused: Whether the initiator may not ask; more tries would lock it.
     """
 
     found: bool | None
     record: MoneyRecord | None = None
+    refused: bool = False
 
 
 def parse_status_result(body: bytes, receipt: str, receivers: Collection[str]) -> Finding:
@@ -153,7 +157,8 @@ def parse_status_result(body: bytes, receipt: str, receivers: Collection[str]) -
     told = folded(result)
     code = as_code(told.get("resultcode"))
     if code != _DONE:
-        return Finding(False if code == _UNKNOWN_TRANSACTION else None)
+        found = False if code == _UNKNOWN_TRANSACTION else None
+        return Finding(found, refused=code in _INITIATOR_REFUSED)
     return _finding(_parameters(told.get("resultparameters")), body, receipt, receivers)
 
 

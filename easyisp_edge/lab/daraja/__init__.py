@@ -1,7 +1,8 @@
 """A stand-in for Safaricom's Daraja that speaks its wire protocol, oddities included.
 
 One port is the wire and holds nothing unreal; another is the customers' phones and the controls. Each API has
-a file of its own (`oauth`, `stk_push`, `stk_query`, `pull`, `c2b`, `dynamic_qr`); customers can also pay on their own
+a file of its own (`oauth`, `stk_push`, `stk_query`, `pull`, `c2b`, `dynamic_qr`,
+`transaction_status`); customers can also pay on their own
 from the menu of their phones (`menu`).
 """
 
@@ -56,7 +57,9 @@ from easyisp_edge.lab.daraja.pull_handling import (
 )
 from easyisp_edge.lab.daraja.receivers import NoApiMerchant, Receiver, ReceiverKind
 from easyisp_edge.lab.daraja.results import Result
+from easyisp_edge.lab.daraja.status_handling import StatusDelivery, StatusHandling
 from easyisp_edge.lab.daraja.subscribers import Language
+from easyisp_edge.lab.daraja.transaction_status import StatusAsked
 
 __all__ = [
     "CO_OP",
@@ -103,6 +106,9 @@ __all__ = [
     "Reversal",
     "Settlement",
     "Sms",
+    "StatusAsked",
+    "StatusDelivery",
+    "StatusHandling",
     "TillRows",
     "TrxZone",
 ]

@@ -45,13 +45,13 @@ def _instant(at: datetime) -> str:
 Shillings = Annotated[
     Money,
     BeforeValidator(_money),
-    PlainSerializer(Money.as_json, return_type=float),
+    PlainSerializer(Money.as_json, return_type=int | float),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": _SHILLINGS_MOST, "multipleOf": 0.01}),
 ]
 """An amount, as a whole or two-decimal number of shillings on the wire."""
 
 SumOfShillings = Annotated[
-    Money, PlainSerializer(Money.as_json, return_type=float), WithJsonSchema({"type": "number", "minimum": 0})
+    Money, PlainSerializer(Money.as_json, return_type=int | float), WithJsonSchema({"type": "number", "minimum": 0})
 ]
 """A sum of amounts, going out only."""
 
@@ -106,11 +106,12 @@ def read_cursor(text: str) -> Position:
     try:
         at, _, key = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
         moment = datetime.fromisoformat(at)
-    except ValueError as error:  # also where it is no base64, or no UTF-8
+        position = Position(moment.astimezone(UTC), key)
+    except (ValueError, OverflowError) as error:  # also where it is no base64, no UTF-8, or at the end of time
         raise _no_cursor() from error
     if not key or moment.tzinfo is None:
         raise _no_cursor()
-    return Position(moment.astimezone(UTC), key)
+    return position
 
 
 def _no_cursor() -> InvalidError:

@@ -40,14 +40,6 @@ class Gatekeeper(Protocol):
         """
 
 
-class NobodyYet:
-    """A gatekeeper that knows nobody."""
-
-    async def caller_of(self, token: str) -> Caller:  # noqa: ARG002 - the promise's
-        """Nobody comes in."""
-        raise UnauthenticatedError("login.needed", "Log in.")
-
-
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Serves the operations of areas.

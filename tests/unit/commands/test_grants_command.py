@@ -14,6 +14,7 @@ from easyisp_edge.daemon.control_socket import peer_name
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
+from easyisp_edge.services.grant_life import let_on_again, pause, take_off
 from tests.unit.desk import FILES
 from tests.unit.grants_stage import GrantsOffice, open_grants_office
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER
@@ -22,6 +23,8 @@ from tests.unit.terminal import Terminal, run, served
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from easyisp_edge.store.store import Tables
 
 DONE, REFUSED, USAGE = 0, 1, 64
 FAMILY = replace(HOUR, package_id="7d", name="Family", devices_max=2)
@@ -103,6 +106,28 @@ async def test_states_in_words(terminal: GrantsTerminal) -> None:
         "grant-4": "shut until Mon 22:00",
         "grant-5": "over",
     }
+
+
+async def test_what_does_not_run_is_not_told_as_running(terminal: GrantsTerminal) -> None:
+    """Signed out, and paused, also where it is shut at this hour; the JSON says the same."""
+    running = await terminal.office.start(await terminal.office.sell(number=1))
+    night = replace(HOUR, package_id="night", schedule=Schedule.parse("22:00-06:00"))
+    aside = await terminal.office.sell(night, number=2, mac=OTHER_MAC)
+    now = terminal.office.office.books.now()
+
+    def put_off(tx: Tables) -> None:
+        take_off(tx, running, now)
+        pause(tx, aside.started(now), now)
+
+    await terminal.office.office.books.store.write(put_off)
+    assert {row[8]: row[1] for row in await terminal.rows()} == {
+        "grant-1": "signed out",
+        "grant-2": "paused, shut until 22:00",
+    }
+    found = json.loads(await terminal.run("--json"))
+    assert {each["id"]: each["state"] for each in found["grants"]} == {"grant-1": "signed_out", "grant-2": "paused"}
+    await terminal.office.office.books.store.write(lambda tx: let_on_again(tx, replace(running, off_since=now)))
+    assert [row[1] for row in await terminal.rows("--device", MAC.text)][:1] == ["running"]
 
 
 async def test_a_device_comes_with_its_sessions(terminal: GrantsTerminal) -> None:
@@ -194,3 +219,23 @@ def test_wrong_arguments(arguments: tuple[str, ...], capsys: pytest.CaptureFixtu
 def test_spans(seconds: int, words: str) -> None:
     """In the two largest units that lie beside each other."""
     assert span(seconds) == words
+
+
+async def test_more_time_is_given_by_hand(terminal: GrantsTerminal) -> None:
+    """What is left now is said; the reason and who gave it stand in the books; what is over is refused."""
+    await terminal.office.sell(number=1)
+    said = await terminal.run("extend", "grant-1", "1h30m", "--reason", "The mast was down")
+    assert said == "1 hour (grant-1) has 2 h 30 min left now.\n"
+    (told,) = terminal.office.told("staff.grant_extended")
+    assert (told["seconds"], told["reason"]) == (5400, "The mast was down")
+    await terminal.run("end", "grant-1", "--reason", "x")
+    await terminal.run("extend", "grant-1", "1h", "--reason", "x", expect=REFUSED)
+    assert "stays over" in terminal.errors
+
+
+@pytest.mark.parametrize("span_word", ["soon", "0m", "32d", "10s"])
+async def test_a_span_that_makes_no_sense_is_refused(terminal: GrantsTerminal, span_word: str) -> None:
+    """It has to be written like a package's duration, and be of a month at most."""
+    await terminal.office.sell(number=1)
+    await terminal.run("extend", "grant-1", span_word, "--reason", "x", expect=REFUSED)
+    assert terminal.office.grant().seconds_left == 3600

@@ -29,6 +29,7 @@ SECRET_FILES = (
     "mpesa-consumer-key",
     "mpesa-consumer-secret",
     "mpesa-passkey",
+    "mpesa-webhook-key",
     "router-main-password",
     "router-annexe-radius-secret",
 )

@@ -31,8 +31,9 @@ async def books(tmp_path: Path) -> AsyncIterator[Books]:
 async def test_it_is_kept_with_what_the_staff_need(books: Books) -> None:
     """Which device, behind which router, where it stood, and the customer's own words; beside the money's history."""
     await ProblemService.over(books.store, books.clock).report(SLOW._replace(text=" Very slow\nsince morning "))
-    told = books.store.read.events.told(MAC.text, "problem.reported")
+    told = books.store.read.events.told("problem-1", "problem.reported")
     assert told == {
+        "at": books.now().isoformat(),
         "tenant": TENANT,
         "mac": MAC.text,
         "router": ROUTER,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.store.checks import broken_rules
+from easyisp_edge.store.rebuild import follow
 from tests.fakes.clocks import SeededRandomness
 from tests.unit.store.told_books import STEPS, Box, Business
 
@@ -46,6 +47,7 @@ def heal(restored: Box, first: Box, parted: dict[Stream, int]) -> list[tuple[str
     refused: list[tuple[str, tuple[object, ...]]] = []
     for number, _ in restored.tx.forks.waiting():
         refused += restored.rewrite(lambda tx, number=number: tx.forks.tell_anew(number)).refused  # type: ignore[misc]
+    restored.rewrite(follow)
     return refused
 
 

@@ -15,7 +15,7 @@ from easyisp_edge.domain.row_images import ROWS
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError
 from easyisp_edge.store import rebuild
 from easyisp_edge.store.digests import digests
-from easyisp_edge.store.rebuild import refuse_incomplete, take_events
+from easyisp_edge.store.rebuild import finish, take_events
 from tests.fakes.clocks import START
 from tests.unit.shop import MAC, add_grant, open_books
 from tests.unit.store.told_books import Box, Business
@@ -203,7 +203,7 @@ async def test_a_new_box_for_a_dead_one(told: Box, tmp_path: Path, monkeypatch: 
             lines = told.lines(stream)
             assert await take_events(books.store, stream, lines[:15]) == 15
             assert await take_events(books.store, stream, lines) == len(lines)
-        await refuse_incomplete(books.store)
+        await finish(books.store)
         assert digests(books.store._database.reading) == told.digests()
         assert books.store.read.payments.recent("default", 5)
         before = books.events().count(ROWS)
@@ -220,7 +220,7 @@ async def test_missing_pages_are_said(told: Box, tmp_path: Path) -> None:
         ).body  # fmt: skip
         await take_events(books.store, Stream.MONEY, [line])
         with pytest.raises(ConflictError, match="trials"):
-            await refuse_incomplete(books.store)
+            await finish(books.store)
         await books.store.rewrite(lambda tx: tx.events._sql.execute("DELETE FROM trials"))
 
 

@@ -16,6 +16,7 @@ from easyisp_edge.domain.row_images import COUNTS, KEYS_OF, MONEY_KEYS, ROWS, US
 from easyisp_edge.store import standing
 from easyisp_edge.store.changes import EVENT_OCTETS_MAX, NOT_REPLICATED, columns_in, places
 from easyisp_edge.store.checks import broken_rules
+from easyisp_edge.store.rebuild import follow
 from tests.fakes.clocks import START, SeededRandomness
 from tests.unit.shop import add_grant, open_books, tables_in_memory
 from tests.unit.store.told_books import STEPS, Box, Business, UndoneError, money_of
@@ -193,6 +194,7 @@ def test_books_that_stood_are_made_anew_too(
         lines = box.lines(stream)
         for at in range(0, len(lines), page):
             other.take(stream, lines[at : at + page])
+    other.rewrite(follow)
     assert other.digests() == box.digests()
     assert broken_rules(other.sql) == []
 

@@ -21,6 +21,7 @@ from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.judgement import Judge
 from easyisp_edge.store.digests import digests
 from easyisp_edge.store.guards import unguarded
+from easyisp_edge.store.rebuild import follow
 from easyisp_edge.store.store import Tables
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import START, ManualTime, SeededRandomness
@@ -109,6 +110,7 @@ class Box:
         """Take all that another has told and this one has not."""
         for stream in Stream:
             self.take(stream, other.lines(stream, self.tx.events.head(stream)[0]))
+        self.rewrite(follow)
 
     def count(self) -> None:
         """Tell what all sessions that are on come to."""

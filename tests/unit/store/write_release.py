@@ -12,19 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.gateways import MadeGateway
 from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, Reason
+from easyisp_edge.domain.payments import NO_GATEWAY, EvidenceSource, PaymentMethod, Reason
+from easyisp_edge.domain.permissions import Permission, Role
 from easyisp_edge.domain.sessions import Session
+from easyisp_edge.domain.users import ApiToken, StaffLogin, StaffUser, UserStatus
 from easyisp_edge.domain.values import Money
 from easyisp_edge.domain.vouchers import VoucherBatch
-from easyisp_edge.services.booking import Buyer, TakenOver
+from easyisp_edge.services.booking import Buyer, TakenOver, Told
+from easyisp_edge.services.corrections import refund_credit
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.judgement import Judge
 from easyisp_edge.store import migrations
 from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.guards import unguarded
+from easyisp_edge.store.rebuild import follow
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import START, ManualTime, SeededRandomness
 from tests.fakes.gateway import PAYER, PNG, callback_paid, money_record, not_paid, query_paid
@@ -70,6 +75,9 @@ def fill(tx: Tables) -> None:
     tx.posters.put(GATEWAY, f"174379 {OTHER_PAY_CODE}", HOUR.price, PNG, START)
     _take_over(tx, judge)
     _give(tx, judge)
+    _take_by_hand(tx, judge)
+    _staff(tx)
+    tx.made_gateways.add(made_gateway())
     _use(tx)
 
 
@@ -79,6 +87,31 @@ def _fork(tx: Tables) -> None:
     add_purchase(tx, a_purchase(purchase_id="9" * 32, account_reference="TVWXY34"), "fourth token")
     tx.changes.tell()
     tx.forks.set_aside(Stream.MONEY, tx.events.head(Stream.MONEY)[0] - 1)
+    follow(tx)
+
+
+def made_gateway() -> MadeGateway:
+    """A gateway that somebody made; what is sealed in it no key opens."""
+    return MadeGateway(
+        gateway_id="9" * 32,
+        tenant_id=RECEIVER.tenant_id,
+        type="MPESA_API",
+        sub_type="BUYGOODS",
+        name="Counter",
+        shortcode="512345",
+        store_number="600987",
+        account_number=None,
+        environment="production",
+        consumer_key=bytes(40),
+        consumer_secret=bytes(41),
+        passkey=bytes(42),
+        default=True,
+        for_hotspot=True,
+        for_pppoe=False,
+        made_by="owner@example.com",
+        created_at=START,
+        updated_at=START,
+    )
 
 
 def _merged(tx: Tables, judge: Judge) -> None:
@@ -123,6 +156,37 @@ def _give(tx: Tables, judge: Judge) -> None:
     tx.vouchers.use(tx.vouchers.of_batch("K7M3PQ")[0], redeemed.grant_id, START)
     tried = judge.books.give(buyer, version, Funding.TRIAL)
     tx.trials.add(RECEIVER.tenant_id, OTHER_MAC, START.date(), tried.grant_id)
+
+
+def _take_by_hand(tx: Tables, judge: Judge) -> None:
+    customer_id = tx.customers.of_phone(RECEIVER.tenant_id, HOUR.service, OTHER_PHONE)
+    assert customer_id is not None
+    for amount in (Money(2500), Money(400)):
+        told = Told(RECEIVER.tenant_id, NO_GATEWAY, amount, None, None, "", method=PaymentMethod.CASH)
+        taken = judge.books.credit_known(told, customer_id, "For the month")
+        data = {"by": "mary", "customer": customer_id, "amountCents": amount.cents, "method": "CASH"}
+        tx.events.append(Stream.MONEY, "staff.recorded", taken.payment_id, data)
+    refund_credit(judge.books, taken)
+
+
+def _staff(tx: Tables) -> None:
+    user = StaffUser(
+        user_id="user-1",
+        email="mary@example.com",
+        name="Mary",
+        tenant_id=RECEIVER.tenant_id,
+        role=Role.STAFF,
+        added=frozenset({Permission.PAYMENTS_EXPORT}),
+        removed=frozenset({Permission.VOUCHERS_MAKE}),
+        status=UserStatus.ACTIVE,
+        created_at=START,
+        changed_at=START,
+    )
+    tx.staff_users.add(user, "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA")
+    over = START + timedelta(days=30)
+    tx.staff_logins.add(StaffLogin("1" * 32, "user-1", "10.0.0.9", 1, bytes(32), START, START, over))
+    may = frozenset({Permission.PAYMENTS_EXPORT})
+    tx.api_tokens.add(ApiToken("token-1", "user-1", "books", may, START, None, None), b"1" * 32)
 
 
 def _use(tx: Tables) -> None:

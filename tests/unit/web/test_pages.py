@@ -41,8 +41,11 @@ from easyisp_edge.web.page_values import (
     Ways,
 )
 from easyisp_edge.web.pages import Pages
+from easyisp_edge.web.pages_choosing import choose_page, closed_page, error_page, phone_page
+from easyisp_edge.web.pages_online import off_page, online_page, shut_page
+from easyisp_edge.web.pages_paying import claim_page, failed_page, offered_page, paid_page, waiting_page
 from easyisp_edge.web.pay_menu import MenuKind, PayMenu
-from easyisp_edge.web.side_pages import box_page, off_page, problem_page, receipt_page, same_page, voucher_page
+from easyisp_edge.web.side_pages import box_page, problem_page, receipt_page, same_page, voucher_page
 from easyisp_edge.web.texts import Texts
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def waiting(phase: Phase, **more: Any) -> bytes:
         "language": "en", "shop": SHOP, "offer": OFFER, "phase": phase, "phone_masked": "0712 ••• 678",
         "seconds_waited": 10, "poll_url": "/poll?p=1", "device": "abc",
     }  # fmt: skip
-    return PAGES.waiting(**(usual | more))
+    return waiting_page(PAGES, **(usual | more))
 
 
 def online(**more: Any) -> bytes:
@@ -79,7 +82,7 @@ def online(**more: Any) -> bytes:
         "language": "en", "shop": SHOP, "offer": OFFER, "in_use": InUse(4800, "today at 16:30"),
         "receipt": "TAD62EDKVQ", "device": "abc", "poll_url": "/poll?p=1",
     }  # fmt: skip
-    return PAGES.online(**(usual | more))
+    return online_page(PAGES, **(usual | more))
 
 
 def shut(**more: Any) -> bytes:
@@ -87,34 +90,34 @@ def shut(**more: Any) -> bytes:
         "language": "en", "shop": SHOP, "offer": NIGHTS, "opens": "22:00", "seconds_to_go": 4800,
         "receipt": "TAD62EDKVQ", "device": "abc", "poll_url": "/poll?p=1",
     }  # fmt: skip
-    return PAGES.shut(**(usual | more))
+    return shut_page(PAGES, **(usual | more))
 
 
 def failed(reason: Reason | None, language: str = "en", **more: Any) -> bytes:
     usual: dict[str, Any] = {"shop": SHOP, "offer": OFFER, "device": "abc", "poll_url": "/poll?p=1"}
-    return PAGES.failed(language=language, reason=reason, **(usual | more))
+    return failed_page(PAGES, language=language, reason=reason, **(usual | more))
 
 
 def phone(**more: Any) -> bytes:
     usual: dict[str, Any] = {
         "language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "key": "k1", "ways": Ways(menu=True),
     }  # fmt: skip
-    return PAGES.phone(**(usual | more))
+    return phone_page(PAGES, **(usual | more))
 
 
 def offered(menu: PayMenu | None = MENU, **more: Any) -> bytes:
     usual: dict[str, Any] = {"language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "poll_url": "/poll?p=1"}
-    return PAGES.offered(menu=menu, **(usual | more))
+    return offered_page(PAGES, menu=menu, **(usual | more))
 
 
 def paid(**more: Any) -> bytes:
     usual: dict[str, Any] = {"language": "en", "shop": SHOP, "device": "abc", "key": "k1", "needs_phone": False}
-    return PAGES.paid(**(usual | more))
+    return paid_page(PAGES, **(usual | more))
 
 
 def claim(news: ClaimNews | ClaimStep, **more: Any) -> bytes:
     usual: dict[str, Any] = {"language": "en", "shop": SHOP, "offer": OFFER, "device": "abc", "poll_url": "/poll?p=1"}
-    return PAGES.claim(news=news if isinstance(news, ClaimNews) else ClaimNews(news), **(usual | more))
+    return claim_page(PAGES, news=news if isinstance(news, ClaimNews) else ClaimNews(news), **(usual | more))
 
 
 def voucher(**more: Any) -> bytes:
@@ -146,9 +149,9 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
     nights = TEXTS.hours(language, Schedule.parse("fri,sat 22:00-06:00"))
     both: dict[str, Any] = {"language": language, "shop": shop}
     pages = {
-        "choose": PAGES.choose(**both, offers=[offer], device="abc"),
-        "choose, notice": PAGES.choose(**both, offers=[offer], device="abc", notice=said),
-        "choose, credit": PAGES.choose(**both, offers=[offer], device="abc", credit=said),
+        "choose": choose_page(PAGES, **both, offers=[offer], device="abc"),
+        "choose, notice": choose_page(PAGES, **both, offers=[offer], device="abc", notice=said),
+        "choose, credit": choose_page(PAGES, **both, offers=[offer], device="abc", credit=said),
         "phone": phone(**both, offer=offer),
         "phone, wrong": phone(**both, offer=offer, key=said, phone=said, error=said),
         "phone, credit": phone(**both, offer=offer, ways=Ways(menu=True, credit=said)),
@@ -161,20 +164,22 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "paid, wrong phone": paid(**both, pasted=Pasted(said, said, said, phone_wrong=True)),
         "short": failed(Reason.PAID_SHORT, **both, offer=offer, short=PaidShort(said, said, MENU)),
         "short, no rest": failed(Reason.PAID_SHORT, **both, offer=offer, short=PaidShort(said, said, None)),
-        "choose, hours": PAGES.choose(**both, offers=[replace(offer, hours=said)], device="abc"),
+        "choose, hours": choose_page(PAGES, **both, offers=[replace(offer, hours=said)], device="abc"),
         "online": online(**both, offer=offer, receipt=said, in_use=InUse(4800, said)),
         "online, by time online": online(
             **both, offer=replace(offer, hours=said), in_use=InUse(4800, said, lapses=True, data_left=said)
         ),
         "online, more after": online(**both, offer=offer, after=[Next(said, said, said), Next(said, said, None, said)]),
-        "choose, nights": PAGES.choose(**both, offers=[replace(offer, hours=nights)], device="abc", notice=said),
+        "choose, nights": choose_page(PAGES, **both, offers=[replace(offer, hours=nights)], device="abc", notice=said),
         "shut, nights": shut(**both, offer=replace(offer, hours=nights), opens="22:00", receipt=said),
         "shut": shut(**both, offer=replace(offer, hours=said), opens=said),
         "connecting, form": waiting("connecting", **both, offer=offer, login_form=LOGIN),
-        "closed, gateway": PAGES.closed(**both, why="gateway"),
-        "closed, packages": PAGES.closed(**both, why="packages"),
-        "error, said": PAGES.error(**both, status=400, message=said),
-        "choose, trial and outages": PAGES.choose(**both, offers=[offer], device="abc", trial=said, outages=[said] * 2),
+        "closed, gateway": closed_page(PAGES, **both, why="gateway"),
+        "closed, packages": closed_page(PAGES, **both, why="packages"),
+        "error, said": error_page(PAGES, **both, status=400, message=said),
+        "choose, trial and outages": choose_page(
+            PAGES, **both, offers=[offer], device="abc", trial=said, outages=[said] * 2
+        ),
         "phone, outage": phone(**both, offer=offer, outages=[said]),
         "online, own": online(**both, offer=offer, own=OWN, outages=[said]),
         "online, own by time online": online(**both, offer=offer, own=replace(OWN, turn="a1"), here=HOLDER),
@@ -187,6 +192,11 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "voucher, nothing known of it": voucher(**both, offer=None),
         "voucher, device not known": voucher(**both, offer=None, known=False, router_login=LOGIN.action),
         "voucher, nobody to ask": voucher(**both, offer=None, known=False),
+        "voucher, moves": voucher(**both, offer=replace(offer, devices=1), moves=True, outages=[said]),
+        "voucher, lets others on": voucher(**both, offer=replace(offer, devices=3), moves=True),
+        "offered, outage": offered(**both, offer=offer, outages=[said]),
+        "claim, outage": claim("verifying", **both, outages=[said]),
+        "off, outage": off(**both, offer=offer, outages=[said]),
         "off": off(**both, offer=offer),
         "off, by the clock": off(**both, offer=offer, stands=False, own=replace(OWN, receipt=None)),
         "off, a stranger": off(**both, offer=offer, own=None),
@@ -207,7 +217,7 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
     pages |= {f"claim {at}": claim(news, **both, offer=offer) for at, news in enumerate(every_news(said))}
     pages["claim, whatever it pays for"] = claim(every_news(said)[0], **both, offer=None)
     pages["claim, form"] = claim(ClaimNews("verifying", said, seconds_left=900), **both, login_form=LOGIN)
-    pages |= {f"error, {status}": PAGES.error(**both, status=status) for status in (400, 404, 429, 500)}
+    pages |= {f"error, {status}": error_page(PAGES, **both, status=status) for status in (400, 404, 429, 500)}
     return pages | {f"failed, {reason}": failed(reason, **both, offer=offer) for reason in (*Reason, None)}
 
 
@@ -532,7 +542,7 @@ class TestEveryPage:
     )
     def test_language_link_stays_here(self, here: str, link: str) -> None:
         """The link to the other language keeps the page's own query and never leaves the portal."""
-        page = Read(PAGES.error(language="en", shop=SHOP, status=404, here=here))
+        page = Read(error_page(PAGES, language="en", shop=SHOP, status=404, here=here))
         assert [link["href"] for link in page.all("a") if "hreflang" in link] == [link]
 
 
@@ -541,7 +551,8 @@ class TestChoose:
         """With eight packages, credit, a free trial and an outage to speak of it leaves room for headers in 15 KB."""
         offers = [replace(NIGHTS, package_id=f"package-{at}", name=f"Package number {at}") for at in range(8)]
         for language in TEXTS.languages:
-            page = PAGES.choose(
+            page = choose_page(
+                PAGES,
                 language=language,
                 shop=SHOP,
                 offers=offers,
@@ -555,20 +566,22 @@ class TestChoose:
 
     def test_each_offer_is_a_link(self) -> None:
         """Each package is one link that carries package, device and language."""
-        page = Read(PAGES.choose(language="sw", shop=SHOP, offers=[replace(OFFER, package_id="a b&c")], device="d-_1"))
+        page = Read(
+            choose_page(PAGES, language="sw", shop=SHOP, offers=[replace(OFFER, package_id="a b&c")], device="d-_1")
+        )
         (link,) = [link["href"] for link in page.all("a") if link.get("class") == "offer"]
         assert link == "/buy?package=a%20b%26c&d=d-_1&lang=sw"
 
     def test_stand_in_for_the_device(self) -> None:
         """A page rendered with a stand-in and replaced equals the page rendered for the device."""
         both: dict[str, Any] = {"language": "en", "shop": SHOP, "offers": [OFFER]}
-        rendered = PAGES.choose(**both, device="__DEVICE__")
-        assert rendered.replace(b"__DEVICE__", b"Ab-_9") == PAGES.choose(**both, device="Ab-_9")
+        rendered = choose_page(PAGES, **both, device="__DEVICE__")
+        assert rendered.replace(b"__DEVICE__", b"Ab-_9") == choose_page(PAGES, **both, device="Ab-_9")
         assert rendered.count(b"__DEVICE__") == 7
 
     def test_who_has_paid_finds_the_way(self) -> None:
         """From the first page, and from every page on which a payment is waited for or came to nothing."""
-        pages = {"choose": PAGES.choose(language="en", shop=SHOP, offers=[OFFER], device="abc")}
+        pages = {"choose": choose_page(PAGES, language="en", shop=SHOP, offers=[OFFER], device="abc")}
         assert "/paid?d=abc&lang=en" in links(pages["choose"])
         others = [waiting(phase) for phase in ("prompted", "unknown", "expired")] + [failed(None), offered()]
         for page in others:
@@ -578,8 +591,8 @@ class TestChoose:
     def test_credit_is_told(self) -> None:
         """Who has something in the wallet reads how much; nobody else reads of a wallet."""
         both: dict[str, Any] = {"language": "en", "shop": SHOP, "offers": [OFFER], "device": "abc"}
-        assert "You have KES 40 of credit here." in Read(PAGES.choose(**both, credit="KES 40")).text["main"]
-        assert "credit" not in Read(PAGES.choose(**both)).text["main"]
+        assert "You have KES 40 of credit here." in Read(choose_page(PAGES, **both, credit="KES 40")).text["main"]
+        assert "credit" not in Read(choose_page(PAGES, **both)).text["main"]
 
 
 class TestPhone:
@@ -737,7 +750,7 @@ class TestBeside:
     def test_one_box_takes_everything(self) -> None:
         """On the first page and on its own: one field, and nobody has to say what it is."""
         for page in (
-            PAGES.choose(language="sw", shop=SHOP, offers=[OFFER], device="abc"),
+            choose_page(PAGES, language="sw", shop=SHOP, offers=[OFFER], device="abc"),
             every_page("sw")["box, told"],
         ):
             (form,) = [form for form in Read(page).all("form") if form["action"] == "/find"]
@@ -811,6 +824,16 @@ class TestBeside:
             else:
                 assert not notes
 
+    @pytest.mark.parametrize("waited", [0, 5, 19, 20, 59])
+    def test_the_menu_is_named_once_the_prompt_should_have_come(self, waited: int) -> None:
+        """Not before, or people would pay twice; at once where no prompt is to be expected."""
+        for phase in get_args(Phase):
+            shown = waiting(phase, menu=MENU, seconds_waited=waited)
+            hidden = [box for box in Read(shown).all("div") if "data-after" in box and "hidden" in box]
+            assert bool(hidden) == (phase == "prompted" and waited < 20), phase
+        down = waiting("prompted", menu=MENU, seconds_waited=waited, outages=["uplink"])
+        assert not [box for box in Read(down).all("div") if "data-after" in box]
+
     @LANGUAGES
     def test_a_problem_can_be_reported_from_where_one_is_online(self, language: str) -> None:
         """And the form carries what it needs."""
@@ -822,7 +845,7 @@ class TestBeside:
     def test_the_owners_picture(self) -> None:
         """It stands beside the shop's name, and says nothing to who cannot see it."""
         shop = replace(SHOP, logo="/logo/default")
-        (picture,) = Read(PAGES.choose(language="en", shop=shop, offers=[OFFER], device="abc")).all("img")
+        (picture,) = Read(choose_page(PAGES, language="en", shop=shop, offers=[OFFER], device="abc")).all("img")
         assert (picture["src"], picture["alt"]) == ("/logo/default", "")
 
 
@@ -950,12 +973,12 @@ class TestPolicyAndColour:
     def test_odd_colour_refused(self, colour: str) -> None:
         """What is no colour never reaches the style sheet."""
         with pytest.raises(InvalidError):
-            PAGES.closed(language="en", shop=replace(SHOP, colour=colour), why="packages")
+            closed_page(PAGES, language="en", shop=replace(SHOP, colour=colour), why="packages")
 
     @given(st.integers(0, 0xFFFFFF))
     def test_any_colour_is_readable(self, number: int) -> None:
         """Whatever colour the owner likes, text on it, links and edges keep a contrast of 4.5 in both modes."""
-        body = PAGES.closed(language="en", shop=replace(SHOP, colour=f"#{number:06x}"), why="packages")
+        body = closed_page(PAGES, language="en", shop=replace(SHOP, colour=f"#{number:06x}"), why="packages")
         for mode in properties(body.decode()):
             assert contrast(mode["accent"], mode["on-accent"]) >= 4.5
             for ground in (mode["page"], mode["card"]):

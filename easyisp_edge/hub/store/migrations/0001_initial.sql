@@ -126,6 +126,51 @@ CREATE TABLE asks (
 CREATE INDEX asks_open ON asks (taken_until) WHERE answered_at IS NULL;
 CREATE INDEX asks_of_site ON asks (site_id, asked_at);
 
+-- Callbacks of the last minutes, so that one that is posted again is not queued again.
+CREATE TABLE callbacks (
+  site_id TEXT NOT NULL,
+  token TEXT NOT NULL,
+  sha256 TEXT NOT NULL,
+  received_at TEXT NOT NULL,
+  PRIMARY KEY (site_id, token, sha256)
+);
+CREATE INDEX callbacks_by_time ON callbacks (received_at);
+
+-- Look-ups M-Pesa is to post the answer of; the token is the secret part of the address for it.
+CREATE TABLE status_asks (
+  token TEXT PRIMARY KEY,
+  site_id TEXT NOT NULL,
+  receipt TEXT NOT NULL,
+  gateway TEXT NOT NULL,
+  asked_at TEXT NOT NULL,
+  ended_at TEXT
+);
+CREATE INDEX status_asks_of_ask ON status_asks (site_id, receipt, gateway, asked_at);
+CREATE INDEX status_asks_by_time ON status_asks (asked_at);
+
+-- Which site was told first that a receipt is money: no other site may give something for it.
+CREATE TABLE receipts_told (
+  receipt TEXT PRIMARY KEY,
+  site_id TEXT NOT NULL,
+  told_at TEXT NOT NULL
+);
+
+CREATE TABLE configurations (
+  site_id TEXT PRIMARY KEY,
+  version BIGINT NOT NULL,
+  packages TEXT NOT NULL,
+  gateways TEXT NOT NULL,
+  published_at TEXT NOT NULL
+);
+
+CREATE TABLE revocations (
+  site_id TEXT NOT NULL,
+  grant_id TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  revoked_at TEXT NOT NULL,
+  PRIMARY KEY (site_id, grant_id)
+);
+
 -- The books of every site, row by row as the box last told it, beside the columns that are searched for.
 CREATE TABLE package_versions (
   site_id TEXT NOT NULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -15,14 +16,14 @@ from pydantic import Field
 
 from easyisp_edge.domain.paging import Page, Position
 from easyisp_edge.domain.permissions import Permission, Role, permissions_of
-from easyisp_edge.domain.users import Caller
 from easyisp_edge.domain.values import Money
-from easyisp_edge.errors import InvalidError, NotFoundError, TooManyError, UnauthenticatedError
+from easyisp_edge.errors import InvalidError, NotFoundError, TooManyError
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Listed, Shillings, next_cursor, read_cursor
 from easyisp_edge.web.admin.openapi import document
 from easyisp_edge.web.admin.operations import Answer, Call, Door, operation
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app
+from tests.unit.web.admin.stage import Keys, asked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,17 +88,6 @@ class ThingsArea:
         raise TooManyError("login.locked", "Wait a minute.", retry_after_seconds=60)
 
 
-class Keys:
-    """A gatekeeper with a caller a role, whose token is the role's name; `:b` makes him another tenant's."""
-
-    async def caller_of(self, token: str) -> Caller:
-        role, _, tenant = token.partition(":")
-        if role not in set(Role):
-            raise UnauthenticatedError("token.unknown", "Log in again.")
-        tenant_id = {"": "default", "b": "b", "all": None}[tenant]
-        return Caller("u1", f"{token}@x.ke", tenant_id, Role(role), permissions_of(Role(role)))
-
-
 def a_site(*tenant_ids: str) -> Site:
     """A site with those tenants."""
 
@@ -117,25 +107,6 @@ def a_site(*tenant_ids: str) -> Site:
 async def _client(aiohttp_client: Callable[..., Awaitable[TestClient[Any, Any]]]) -> TestClient[Any, Any]:
     desk = Desk(Keys(), a_site("default", "b"))
     return await aiohttp_client(admin_app(dict, desk, [ThingsArea()], lambda: {ORIGIN}))
-
-
-async def asked(
-    client: TestClient[Any, Any],
-    method: str,
-    path: str,
-    expect: int,
-    *,
-    as_: str = "ADMIN",
-    **more: Any,
-) -> dict[str, Any]:
-    """What a request leads to, as JSON."""
-    headers = {"Authorization": f"Bearer {as_}"}
-    async with client.request(method, path, headers=headers, **more) as answer:
-        content: dict[str, Any] = await answer.json(content_type=None)
-        assert answer.status == expect, content
-        if expect >= 400 and "code" in content:
-            assert answer.content_type == "application/problem+json"
-        return content
 
 
 async def test_whoever_is_not_known_is_told_to_log_in(client: TestClient[Any, Any]) -> None:
@@ -263,6 +234,14 @@ def test_a_cursor_comes_back(at: datetime, key: str) -> None:
     text = next_cursor(Page([], Position(kept, key)))
     assert text is not None
     assert read_cursor(text) == Position(kept, key)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00", "2026-01-01T00:00:00", ""])
+def test_a_cursor_beyond_time_is_refused(at: str) -> None:
+    """Also one whose moment has no zone, or leaves the calendar on its way to UTC."""
+    text = urlsafe_b64encode(f"{at} a".encode()).decode()
+    with pytest.raises(InvalidError):
+        read_cursor(text)
 
 
 @given(st.text(max_size=60))

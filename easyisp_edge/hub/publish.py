@@ -1,0 +1,108 @@
+"""What sites are told to sell, and which grants are taken back: signed, whole, and numbered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from easyisp_edge.domain.sync import configuration_signed
+from easyisp_edge.errors import InvalidError, NotFoundError
+from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.store import down, publishing
+from easyisp_edge.hub.store.publishing import Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from easyisp_edge.hub.bells import Bells
+    from easyisp_edge.hub.keys import HubKey
+    from easyisp_edge.hub.store.database import Database, Transaction
+    from easyisp_edge.machine import Clock
+
+_OCTETS_MOST = 256 * 1024
+_REASON_LENGTH = 200
+
+
+class Publisher:
+    """Publishes configuration and revocations.
+
+    Args:
+        database: Where they are kept, and wait for boxes.
+        clock: For when.
+        key: What configurations are signed with.
+        bells: Who waits for them.
+    """
+
+    def __init__(self, database: Database, clock: Clock, key: HubKey, bells: Bells) -> None:
+        self._database = database
+        self._clock = clock
+        self._key = key
+        self._bells = bells
+
+    async def publish(
+        self, site_id: str, packages: Sequence[dict[str, Any]], gateways: Sequence[dict[str, Any]]
+    ) -> int:
+        """Give a site a whole configuration in the place of the one before; gives its version.
+
+        Args:
+            site_id: Which site.
+            packages: As tables of `packages.toml`.
+            gateways: As tables of `gateways.toml`, with their secrets in them.
+
+        Raises:
+            InvalidError: It is too long.
+            NotFoundError: There is no such site.
+            UnavailableError: It may not have been published.
+        """
+        told = _json(list(packages)), _json(list(gateways))
+        if sum(len(text.encode()) for text in told) > _OCTETS_MOST:
+            raise InvalidError("config.too_long", "A site's configuration is to be shorter than 256 KB.")
+        async with self._database.transaction() as tx:
+            version = await publishing.next_version(tx, site_id)
+            if version is None:
+                raise _no_site(site_id)
+            at = instant(self._clock.now())
+            await publishing.keep_configuration(tx, site_id, Configuration(version, *told, at))
+            content = {"packages": list(packages), "gateways": list(gateways), "revoked": await _revoked(tx, site_id)}
+            signature = self._key.sign(configuration_signed(site_id, version, content))
+            data = {"version": version, **content, "signature": signature}
+            number = await down.queue(tx, site_id, "config", data, at)
+            await publishing.drop_older_configurations(tx, site_id, number)
+            await tx.announce(site_id)
+        self._bells.ring(site_id)
+        return version
+
+    async def revoke(self, site_id: str, grant_id: str, reason: str) -> bool:
+        """Take a grant back at its box; False where that was told already.
+
+        Raises:
+            InvalidError: The reason is missing or too long.
+            NotFoundError: The site told of no such grant.
+            UnavailableError: It may not have been queued.
+        """
+        reason = " ".join(reason.split())
+        if not reason or len(reason) > _REASON_LENGTH or not reason.isprintable():
+            raise InvalidError("revoke.reason", f"A reason has 1 to {_REASON_LENGTH} characters.", field="reason")
+        async with self._database.transaction() as tx:
+            if not await publishing.has_grant(tx, site_id, grant_id):
+                raise NotFoundError("grant.unknown", f"Site {site_id} has told of no grant {grant_id:.64}.")
+            at = instant(self._clock.now())
+            if not await publishing.add_revocation(tx, site_id, grant_id, reason, at):
+                return False
+            await down.queue(tx, site_id, "revoke", {"grant": grant_id, "reason": reason}, at)
+            await tx.announce(site_id)
+        self._bells.ring(site_id)
+        return True
+
+
+async def _revoked(tx: Transaction, site_id: str) -> list[dict[str, str]]:
+    found = await publishing.revocations(tx, site_id)
+    return [{"grant": grant_id, "reason": reason} for grant_id, reason in found]
+
+
+def _no_site(site_id: str) -> NotFoundError:
+    return NotFoundError("site.unknown", f"There is no site {site_id:.64}.")
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
