@@ -25,6 +25,9 @@ _COMMANDS = (
     "freeradius",
     "import",
     "verify-ledger",
+    "enrol",
+    "sync",
+    "hub",
     "openapi",
 )
 # Where a command cannot be the name of its module.

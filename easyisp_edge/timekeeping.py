@@ -90,6 +90,22 @@ class BoxClock:
             self.set_at = self.now()
         self.state = ClockState.SYNCED
 
+    def believe(self, told: datetime, *, since: float) -> None:
+        """Take the time from somebody who is believed, forward only, while nobody else has told it.
+
+        Args:
+            told: The time, at some moment after `since`.
+            since: Seconds since boot when it was asked for.
+        """
+        if self.state is not ClockState.UNSET:
+            return
+        half_way = timedelta(seconds=(self._source.since_boot() - since) / 2)
+        step = told + half_way - self.now()
+        if step > timedelta():
+            self._base += step
+        self.set_at = self.now()
+        self.state = ClockState.HOLDOVER
+
     def _stands(self) -> bool:
         if self.state is ClockState.UNSET:
             return True  # nothing to protect: time was only being guessed

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from easyisp_edge.commands import hub_publish
+from easyisp_edge.commands.hub_opening import add_config, ended, opened_parts
 from easyisp_edge.commands.logs import write_logs
 from easyisp_edge.errors import EdgeError
 from easyisp_edge.system import SystemClock, SystemRandomness
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from easyisp_edge.hub.enrolment import Enrolment, SeenSite
 
-EXIT_DONE, EXIT_REFUSED = 0, 1
-CONFIG_FILE = Path("/etc/easyisp-hub/hub.toml")
 _BACKLOG = 1024
 
 
@@ -31,7 +30,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser = subparsers.add_parser("hub", help="run the hub of a fleet, and mind its sites", description=__doc__)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     running = actions.add_parser("run", help="run the hub")
-    _add_config(running)
+    add_config(running)
     running.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     running.add_argument("--log-json", action="store_true", help="one JSON object a line")
     running.set_defaults(run=run_hub)
@@ -40,27 +39,22 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     )
     adding = minding.add_parser("add", help="add a site, or give one a new box: prints the code for it")
     adding.add_argument("name", metavar="NAME", help="what people call the site")
-    _add_config(adding, as_json=True)
+    add_config(adding, as_json=True)
     adding.set_defaults(run=add_site)
     listing = minding.add_parser("list", help="list all sites with the fingerprints of their boxes")
-    _add_config(listing, as_json=True)
+    add_config(listing, as_json=True)
     listing.set_defaults(run=list_sites)
     confirming = minding.add_parser("confirm", help="say that a box shows the same fingerprint as the hub")
     confirming.add_argument("site", metavar="ID", help="the site's id")
-    _add_config(confirming, as_json=True)
+    add_config(confirming, as_json=True)
     confirming.set_defaults(run=confirm_site)
-
-
-def _add_config(parser: ArgumentParser, *, as_json: bool = False) -> None:
-    parser.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help="the hub's hub.toml")
-    if as_json:
-        parser.add_argument("--json", action="store_true", help="one JSON object")
+    hub_publish.add_actions(actions)
 
 
 def run_hub(args: Namespace) -> int:
     """Run until a signal ends it; gives the exit code."""
     write_logs(args.log_level, as_json=args.log_json)
-    return _ended(_run(args.config))
+    return ended(_run(args.config))
 
 
 def add_site(args: Namespace) -> int:
@@ -136,46 +130,10 @@ def _listening(name: str, address: str, port: int) -> socket.socket:
         ) from error
 
 
-@contextlib.asynccontextmanager
-async def _opened(file: Path) -> AsyncIterator[Enrolment]:
-    """The hub's sites, without its doors; a hub that runs may go on."""
-    from easyisp_edge.hub.config import load_hub_config  # noqa: PLC0415 - as above
-    from easyisp_edge.hub.keys import load_or_make_key  # noqa: PLC0415
-    from easyisp_edge.hub.parts import build_parts  # noqa: PLC0415
-    from easyisp_edge.hub.store.database import open_database  # noqa: PLC0415
-
-    config, randomness = load_hub_config(file), SystemRandomness()
-    key = load_or_make_key(config.key_file, randomness)
-    database = await open_database(config.database)
-    try:
-        yield build_parts(config, database, key, SystemClock(), randomness).enrolment
-    finally:
-        await database.close()
-
-
 def _minded(args: Namespace, work: Callable[[Enrolment], Coroutine[Any, Any, tuple[dict[str, Any], str]]]) -> int:
     async def minding() -> None:
-        async with _opened(args.config) as enrolment:
-            content, said = await work(enrolment)
+        async with opened_parts(args.config) as parts:
+            content, said = await work(parts.enrolment)
         sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n" if args.json else said)
 
-    return _ended(minding())
-
-
-def _ended(work: Coroutine[Any, Any, None]) -> int:
-    """Run it to its end; what was expected to go wrong is said."""
-    code = EXIT_DONE
-    try:
-        asyncio.run(work)
-    except* EdgeError as errors:
-        _say(errors)
-        code = EXIT_REFUSED
-    return code
-
-
-def _say(errors: BaseExceptionGroup[EdgeError]) -> None:
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            _say(error)
-        else:
-            sys.stderr.write(f"{error.message}\n")
+    return ended(minding())

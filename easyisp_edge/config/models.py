@@ -40,6 +40,7 @@ from easyisp_edge.config.field_types import (
 from easyisp_edge.config.secret_files import is_given
 from easyisp_edge.domain.packages import Package, Service
 from easyisp_edge.domain.schedules import WEEKDAYS, Schedule
+from easyisp_edge.domain.values import DataVolume
 from easyisp_edge.errors import InvalidError
 
 # Broken conditions carry this type, so that the reader, which checks them first, can tell them apart.
@@ -168,6 +169,16 @@ class Freeradius(ConfigModel):
     database: LoginDatabase = Field(description="the database that it answers from: sqlite:///... or postgresql://...")
 
 
+class Central(ConfigModel):
+    """The hub of a fleet, where this box is enrolled at one."""
+
+    callbacks: bool = Field(default=False, description="whether M-Pesa's callbacks come by the hub")
+    ca_file: CertificateFile | None = Field(default=None, description="who vouches for the hub")
+    free_space: Data = Field(
+        default=DataVolume.parse("100MB"), description='how much of the disk is to stay free, such as "100MB"'
+    )
+
+
 class Edge(ConfigModel):
     """`edge.toml`: the box itself."""
 
@@ -181,6 +192,7 @@ class Edge(ConfigModel):
     store: Store = Store()
     limits: Limits = Limits()
     control: Control = Control()
+    central: Central = Central()
 
     @classmethod
     def secrets_of(cls, table: Mapping[str, object]) -> tuple[tuple[str, ...], ...]:

@@ -202,7 +202,7 @@ class _Reading:
         """The box's own settings, with the address M-Pesa is told."""
         document = self._document("edge.toml")
         check_doors(document, edge, self._findings)
-        if edge.callbacks.public_url is not None:
+        if edge.callbacks.public_url is not None or edge.central.callbacks:
             return edge
         base = legacy_callback_base(self._environ, self._reader)
         if base is None and not self._environ.get(CALLBACK_VARIABLE):

@@ -10,6 +10,7 @@ from easyisp_edge.adapters.routeros.legacy_users import read_export
 from easyisp_edge.adapters.routeros.watch import RouterWatch
 from easyisp_edge.daemon.back_office import money_areas, site_areas
 from easyisp_edge.daemon.bells import LoginsFirst
+from easyisp_edge.daemon.central import build_central
 from easyisp_edge.daemon.staff_parts import StaffParts
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
@@ -32,6 +33,7 @@ from easyisp_edge.services.problems import ProblemsDesk, ProblemService
 from easyisp_edge.services.purchase import PurchaseService
 from easyisp_edge.services.recovery import RecoveryService
 from easyisp_edge.services.registration import RegistrationService
+from easyisp_edge.services.selling import Selling
 from easyisp_edge.services.settlement import SettlementService
 from easyisp_edge.services.shelf import Shelf
 from easyisp_edge.services.sign_outs import SignOutService
@@ -129,6 +131,7 @@ class Parts:
     people: StaffParts
     areas: tuple[object, ...]
     webhook: MpesaWebhook
+    central: CentralSide
 
 
 def build_parts(
@@ -141,6 +144,9 @@ def build_parts(
     pushes: Errands,
     keyring: Keyring,
     gateways_changed: Callable[[], None],
+    surroundings: Surroundings,
+    stack: contextlib.AsyncExitStack,
+    in_force: Callable[[], Awaitable[object]],
 ) -> Parts:
     """Build and join them; nothing runs yet."""
     folder = portal_folder()
@@ -155,7 +161,7 @@ def build_parts(
         sweeps={gateway.id: Wake() for gateway in config.gateways},
         claims=Wake(),
     )
-    site, shelf = Site(config, gateways.open), Shelf(store, clock)
+    site, shelf, selling = Site(config, gateways.open), Shelf(store, clock), Selling()
     access = AccessService(
         store=store,
         clock=clock,
@@ -184,6 +190,7 @@ def build_parts(
         gateway_of=lambda tenant_id: _claim_gateway(site, sweep, tenant_id),
         rules=site.claim_rules,
         look=bells.ring_look,
+        selling=selling,
     )
     purchases = PurchaseService(
         store=store,
@@ -194,9 +201,24 @@ def build_parts(
         pushes=pushes,
         query_due=bells.ring_queries,
         limits=site.push_limits,
+        selling=selling,
     )
     importing = ImportService(access, site, identifiers, read_export)
-    vouchers, trials = VoucherService(settlement, Lockout(clock, GUESSES)), TrialService(settlement, site)
+    vouchers = VoucherService(settlement, Lockout(clock, GUESSES), selling)
+    trials = TrialService(settlement, site, selling)
+    central = build_central(
+        surroundings=surroundings,
+        store=store,
+        clock=clock,
+        stack=stack,
+        settlement=settlement,
+        access=access,
+        site=site,
+        shelf=shelf,
+        selling=selling,
+        look=bells.ring_look,
+        in_force=in_force,
+    )
     logins = LoginService(
         access,
         message=lambda language, refusal: refusal_in_words(
@@ -214,7 +236,7 @@ def build_parts(
         purchases=purchases,
         settlement=settlement,
         claims=claims,
-        wallets=WalletService(settlement, shelf),
+        wallets=WalletService(settlement, shelf, selling),
         access=access,
         standing=StandingService(store, clock, presence),
         logins=logins,
@@ -224,6 +246,8 @@ def build_parts(
             clock,
             reach_of=gateways.reach,
             health_of=lambda router_id: watches[router_id].health if router_id in watches else None,
+            central_away=central.sync.is_away,
+            sales_rest=lambda: selling.rests,
         ),
         vouchers=vouchers,
         trials=trials,
@@ -279,6 +303,7 @@ def build_parts(
             ),
         ),
         webhook=webhook,
+        central=central,
         control=Control(
             desk=desk,
             claims_desk=ClaimsDesk(settlement, site),
@@ -289,6 +314,7 @@ def build_parts(
                 ControlGrants(GrantsDesk(access, presence, site)),
                 ControlProblems(ProblemsDesk(store, clock, site)),
                 ControlImport(importing),
+                central.control,
                 ControlVouchers(VouchersDesk(store, clock, identifiers, site)),
             ),
         ),

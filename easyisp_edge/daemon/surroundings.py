@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from easyisp_edge.adapters.central.client import open_hub_client
 from easyisp_edge.daemon.control_socket import open_control_socket, peer_name
 from easyisp_edge.daemon.master_key import take_master_key
+from easyisp_edge.system import SystemDisk
 
 if TYPE_CHECKING:
     import socket
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from easyisp_edge.adapters.routeros.connection import ApiConnection
-    from easyisp_edge.machine import Randomness, TimeSource, UdpEndpoint
+    from easyisp_edge.machine import Disk, Randomness, TimeSource, UdpEndpoint
     from easyisp_edge.store.connections import Database
 
 
@@ -34,6 +36,8 @@ class Surroundings:
         ask_udp: Opens a UDP socket to send from an address; nothing is bound before it sends.
         listen: Opens, or finds, the listening socket of a door: name, address, port.
         dial: Connects to a RouterOS API and logs in.
+        open_hub: As `open_http`, for the hub.
+        disk: Says how much more can be written.
         listen_control: Makes the listening Unix socket for the box's own commands.
         peer_name: Tells whose process is at the other end of one of its connections.
         master_key: Reads the master key, or makes it: path, randomness.
@@ -49,6 +53,8 @@ class Surroundings:
     ask_udp: Callable[[str], UdpEndpoint]
     listen: Callable[[str, str, int], socket.socket]
     dial: Callable[..., Awaitable[ApiConnection]]
+    open_hub: Callable[[ssl.SSLContext | bool], httpx.AsyncClient] = open_hub_client
+    disk: Disk = field(default_factory=SystemDisk)
     listen_control: Callable[[Path], socket.socket] = open_control_socket
     peer_name: Callable[[Any], str] = peer_name
     master_key: Callable[[Path, Randomness], bytes] = take_master_key

@@ -136,29 +136,13 @@ class ReceiptAnswer:
         mpesa_receipt_number: Which.
         found: Whether there is such a payment; None where nobody could tell.
         record: The payment, where there is.
+        used: Whether another site had it first.
     """
 
     mpesa_receipt_number: str
     found: bool | None
     record: MoneyRecord | None
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigSnapshot:
-    """A configuration by the hub, whole.
-
-    Args:
-        version: Rises.
-        content: `packages` and `gateways`, as tables of the files, and `revoked`.
-    """
-
-    version: int
-    content: Mapping[str, Any]
-
-    @property
-    def revoked(self) -> list[str]:
-        """Ids of grants that are to end."""
-        return [grant_id for grant_id in self.content.get("revoked", []) if isinstance(grant_id, str)]
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +156,27 @@ class Revocation:
 
     grant_id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSnapshot:
+    """A configuration by the hub, whole.
+
+    Args:
+        version: Rises.
+        content: `packages` and `gateways`, as tables of the files, and `revoked`: grants that are to end, each with
+            its reason.
+        signature: The hub's, over all of it; base64.
+    """
+
+    version: int
+    content: Mapping[str, Any]
+    signature: str = ""
+
+    @property
+    def revocations(self) -> list[Revocation]:
+        """Grants that are to end."""
+        return [Revocation(str(each.get("grant", "")), str(each.get("reason", ""))) for each in self.content["revoked"]]
 
 
 @dataclass(frozen=True, slots=True)

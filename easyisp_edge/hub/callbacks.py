@@ -145,7 +145,7 @@ class CallbackRoutes:
             "source": callback.source,
         }
         async with self._parts.database.transaction() as tx:
-            if not await callbacks.is_new(tx, callback.site_id, callback.token, sha256, at, since):
+            if not await callbacks.is_new(tx, callback.site_id, callback.token, sha256, at=at, since=since):
                 return False
             if await callbacks.waiting_messages(tx, callback.site_id) >= WAITING_MOST:
                 raise UnavailableError("callback.full", "Too much waits for this box.")

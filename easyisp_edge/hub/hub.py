@@ -13,6 +13,7 @@ from easyisp_edge.hub.catching_up import project_again
 from easyisp_edge.hub.edge_routes import EdgeRoutes
 from easyisp_edge.hub.keys import load_or_make_key
 from easyisp_edge.hub.parts import build_parts
+from easyisp_edge.hub.services import open_services
 from easyisp_edge.hub.store.database import open_database
 from easyisp_edge.loops import every
 from easyisp_edge.machine import Wake
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.hub.config import HubConfig
     from easyisp_edge.hub.parts import Parts
+    from easyisp_edge.hub.services import Services
     from easyisp_edge.machine import Clock, Randomness
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ _CLOSE_SECONDS = 5.0
 _ALARMS_EVERY_SECONDS = 5.0
 _TIDY_EVERY_SECONDS = 3600.0
 _LISTEN_AGAIN_SECONDS = 1.0
+_ASKS_EVERY_SECONDS = 10.0  # another hub may have been asked, and M-Pesa posts its answers to any
 
 
 class Hub:
@@ -76,17 +79,18 @@ class Hub:
             database = await open_database(self._config.database)
             stack.push_async_callback(database.close)
             parts = build_parts(self._config, database, key, self._clock, self._randomness)
+            services = await stack.enter_async_context(open_services(parts, self._randomness))
             self.parts = parts
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(work, name=name) for name, work in self._work(parts).items()]
+                tasks = [group.create_task(work, name=name) for name, work in self._work(parts, services).items()]
                 try:
-                    await self._serve(parts)
+                    await self._serve(parts, services)
                 finally:
                     await parts.alarms.flush()
                     for task in tasks:
                         task.cancel()
 
-    def _work(self, parts: Parts) -> dict[str, Coroutine[Any, Any, None]]:
+    def _work(self, parts: Parts, services: Services) -> dict[str, Coroutine[Any, Any, None]]:
         writers = {f"batches {turn}": parts.batches.run() for turn in range(parts.database.writers)}
         return {
             "keys": parts.doorkeeper.keys.run(),
@@ -94,18 +98,23 @@ class Hub:
             "alarms": self._every(_ALARMS_EVERY_SECONDS, parts.alarms.flush, "alarms"),
             "projection": self._every(_TIDY_EVERY_SECONDS, lambda: project_again(parts.database), "projection"),
             "tidy": self._every(_TIDY_EVERY_SECONDS, parts.down.tidy, "tidy"),
+            "forgetting": self._every(_TIDY_EVERY_SECONDS, services.tidy, "forgetting"),
+            "receipts": self._every(_ASKS_EVERY_SECONDS, services.lookups.round, "receipts", wake=parts.asked),
             "announcements": self._every(
                 _LISTEN_AGAIN_SECONDS, lambda: parts.database.listen(parts.bells.ring), "announcements"
             ),
         }
 
-    def _every(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> Coroutine[Any, Any, None]:
-        return every(seconds, work, name=name, clock=self._clock, randomness=self._randomness, wake=Wake())
+    def _every(
+        self, seconds: float, work: Callable[[], Awaitable[None]], name: str, *, wake: Wake | None = None
+    ) -> Coroutine[Any, Any, None]:
+        rung = wake or Wake()
+        return every(seconds, work, name=name, clock=self._clock, randomness=self._randomness, wake=rung)
 
-    async def _serve(self, parts: Parts) -> None:
+    async def _serve(self, parts: Parts, services: Services) -> None:
         listening = self._listen("hub", self._config.address, self._config.port)
         runner = web.AppRunner(
-            hub_app(parts),
+            hub_app(parts, services),
             access_log=None,
             keepalive_timeout=_KEEPALIVE_SECONDS,
             handle_signals=False,
@@ -125,8 +134,9 @@ class Hub:
             await runner.cleanup()
 
 
-def hub_app(parts: Parts) -> web.Application:
+def hub_app(parts: Parts, services: Services) -> web.Application:
     """All that the hub answers."""
     app = web.Application()
     EdgeRoutes(parts).add_to(app)
+    services.add_to(app)
     return app

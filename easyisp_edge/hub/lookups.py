@@ -110,7 +110,8 @@ class Lookups:
         allowed = [asked for asked in asks if known is not None and known.account.may_ask(asked.site_id)]
         for asked in asks:
             if asked not in allowed:
-                await self._parts.alarms.note(asked.site_id, "ask.foreign", f"short code {asked.gateway}")
+                if known is not None:
+                    await self._parts.alarms.note(asked.site_id, "ask.foreign", f"short code {asked.gateway}")
                 await self._answer(asked, Finding(None))
         if known is None or not allowed:
             return
@@ -215,15 +216,17 @@ class Lookups:
             await lookups.end_status_ask(tx, token, instant(self._parts.clock.now()))
 
     async def _answer(self, asked: Ask, finding: Finding, *, listed: bool = False) -> None:
-        """Tell a box; of money, whether another site had it first."""
-        record = None
+        """Tell a box; of money that another site had first, only that."""
+        record, used = None, False
         if finding.record is not None:
             async with self._parts.database.transaction() as tx:
                 at = instant(self._parts.clock.now())
-                first = await lookups.told_first(tx, asked.receipt, asked.site_id, at)
-            record = {**_told(finding.record, asked.gateway), "listed": listed, "used": not first}
-        data = {"receipt": asked.receipt, "gateway": asked.gateway, "found": finding.found, "record": record}
-        await self._parts.down.answer(asked, data)
+                used = not await lookups.told_first(tx, asked.receipt, asked.site_id, at)
+            record = None if used else {**_told(finding.record), "listed": listed}
+        told = {"receipt": asked.receipt, "gateway": asked.gateway, "found": finding.found, "record": record}
+        if used:
+            await self._parts.alarms.note(asked.site_id, "receipt.elsewhere", asked.receipt)
+        await self._parts.down.answer(asked, {**told, "used": used})
 
     async def _could_not(self, site_id: str, known: Lookup, error: EdgeError) -> None:
         log.warning("receipts of %s: %s", known.account.short_code, error)
@@ -231,20 +234,15 @@ class Lookups:
             await self._parts.alarms.note(site_id, "mpesa.refused", f"{known.account.short_code}: {error.code}")
 
 
-def _told(record: MoneyRecord, gateway: str) -> dict[str, Any]:
+def _told(record: MoneyRecord) -> dict[str, Any]:
     """Money as it stands in a `receipt` message."""
     payer = record.payer
+    masked = f"{payer.beginning}***{payer.ending}" if payer.ending else payer.digest
     return {
         "mpesaReceiptNumber": record.mpesa_receipt_number,
-        "gateway": gateway,
         "amountCents": record.amount.cents,
         "account": record.account,
-        "payer": {
-            "phone": None if payer.phone is None else payer.phone.digits,
-            "beginning": payer.beginning,
-            "ending": payer.ending,
-            "digest": payer.digest,
-        },
+        "payer": masked if payer.phone is None else payer.phone.digits,
         "paidAt": None if record.paid_at is None else instant(record.paid_at),
         "raw": record.raw.decode(errors="replace"),
     }

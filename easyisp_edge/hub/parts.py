@@ -11,6 +11,7 @@ from easyisp_edge.hub.doorkeeper import Doorkeeper
 from easyisp_edge.hub.down_line import DownLine
 from easyisp_edge.hub.enrolment import Enrolment
 from easyisp_edge.hub.gathering import Gathered
+from easyisp_edge.hub.publish import Publisher
 from easyisp_edge.hub.receiving import Receiver
 from easyisp_edge.machine import Wake
 
@@ -42,6 +43,7 @@ class Parts:
         doorkeeper: Who asks.
         batches: Events on their way in.
         asked: Rung when a receipt is to be looked up.
+        publisher: What sites are told to sell.
     """
 
     config: HubConfig
@@ -55,6 +57,7 @@ class Parts:
     doorkeeper: Doorkeeper
     batches: Gathered[Batch, Outcome]
     asked: Wake
+    publisher: Publisher
 
 
 def build_parts(config: HubConfig, database: Database, key: HubKey, clock: Clock, randomness: Randomness) -> Parts:
@@ -76,4 +79,5 @@ def build_parts(config: HubConfig, database: Database, key: HubKey, clock: Clock
         doorkeeper=Doorkeeper(database, alarms),
         batches=Gathered(receive, round_most=_BATCHES_MOST, waiting_most=_WAITING_MOST),
         asked=Wake(),
+        publisher=Publisher(database, clock, key, bells),
     )

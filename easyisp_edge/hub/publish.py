@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.hub.bells import Bells
     from easyisp_edge.hub.keys import HubKey
-    from easyisp_edge.hub.store.database import Database, Transaction
+    from easyisp_edge.hub.store.database import Database
     from easyisp_edge.machine import Clock
 
 _OCTETS_MOST = 256 * 1024
@@ -63,7 +63,11 @@ class Publisher:
                 raise _no_site(site_id)
             at = instant(self._clock.now())
             await publishing.keep_configuration(tx, site_id, Configuration(version, *told, at))
-            content = {"packages": list(packages), "gateways": list(gateways), "revoked": await _revoked(tx, site_id)}
+            content = {
+                "packages": list(packages),
+                "gateways": list(gateways),
+                "revoked": await publishing.revoked(tx, site_id),
+            }
             signature = self._key.sign(configuration_signed(site_id, version, content))
             data = {"version": version, **content, "signature": signature}
             number = await down.queue(tx, site_id, "config", data, at)
@@ -93,11 +97,6 @@ class Publisher:
             await tx.announce(site_id)
         self._bells.ring(site_id)
         return True
-
-
-async def _revoked(tx: Transaction, site_id: str) -> list[dict[str, str]]:
-    found = await publishing.revocations(tx, site_id)
-    return [{"grant": grant_id, "reason": reason} for grant_id, reason in found]
 
 
 def _no_site(site_id: str) -> NotFoundError:

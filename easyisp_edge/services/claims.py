@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.claiming import decide, give_back, refuse
 from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.services.selling import Selling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,7 @@ class ClaimService:
         gateway_of: The gateway that takes a tenant's hotspot payments.
         rules: The limits of a tenant.
         look: To be called when the merchant's books should be looked at now.
+        selling: Whether anything is sold now.
     """
 
     settlement: SettlementService
@@ -117,6 +119,7 @@ class ClaimService:
     gateway_of: Callable[[str], ClaimGateway | None]
     rules: Callable[[str], ClaimRules]
     look: Callable[[], None]
+    selling: Selling = field(default_factory=Selling)
 
     async def make(self, order: ClaimOrder) -> Claim:
         """Keep a claim and decide it where that can be done at once; the same again gives the one that is there.
@@ -130,6 +133,7 @@ class ClaimService:
             raise InvalidError("request.invalid", "The claim key must be 32 hex digits.", field="key")
         if order.mac is None and order.phone is None:
             raise InvalidError("claim.who", "Tell the phone number it was paid from.", field="phone")
+        self.selling.refuse_while_resting()
         gateway = self.gateway_of(order.tenant_id)
         if gateway is None:
             raise NotFoundError("gateway.missing", "M-Pesa payments are not set up for this service yet.")

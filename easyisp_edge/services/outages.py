@@ -26,6 +26,7 @@ class Outage(enum.StrEnum):
     UPLINK = "uplink"  # the same, and what is bought leads nowhere until it is back
     ROUTER = "router"  # nobody is let on or put off; what is bought waits
     CENTRAL = "central"  # customers do not notice
+    SALES = "sales"  # nothing is sold while the books are put right; what is bought works on
 
 
 def _never() -> bool:
@@ -42,6 +43,7 @@ class Outages:
         reach_of: How asking a gateway went; None where it was not asked yet.
         health_of: How a router is; None for one without an API.
         central_away: Whether the central server is; never, where there is none.
+        sales_rest: Whether nothing is sold for the moment.
     """
 
     site: Site
@@ -49,6 +51,7 @@ class Outages:
     reach_of: Callable[[Gateway], Reach | None]
     health_of: Callable[[str], RouterHealth | None]
     central_away: Callable[[], bool] = _never
+    sales_rest: Callable[[], bool] = _never
 
     def now(self, tenant_id: str, router_id: str | None) -> set[Outage]:
         """What is away for a tenant's customers.
@@ -62,6 +65,8 @@ class Outages:
             found.add(Outage.ROUTER)
         if self.central_away():
             found.add(Outage.CENTRAL)
+        if self.sales_rest():
+            found.add(Outage.SALES)
         return found
 
     def _of_gateway(self, tenant_id: str) -> set[Outage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from easyisp_edge.domain.purchases import (
 from easyisp_edge.errors import ConflictError, InvalidError, OutcomeUnknownError, RefusedError, UnavailableError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.limits import PushLimits, check_push_limits
+from easyisp_edge.services.selling import Selling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +101,7 @@ class PurchaseService:
         pushes: Pushes go on when the customer's request is gone.
         query_due: To be called when a purchase may have become due for a query.
         limits: How often phones are prompted at most, as configured now.
+        selling: Whether anything is sold now.
     """
 
     store: Store
@@ -110,6 +112,7 @@ class PurchaseService:
     pushes: Errands
     query_due: Callable[[], None]
     limits: Callable[[], PushLimits] = PushLimits
+    selling: Selling = field(default_factory=Selling)
 
     async def start_purchase(self, order: Order, *, prompt: bool = True) -> Purchase:
         """Write the purchase, prompt the phone, and return the purchase as it stands then.
@@ -128,6 +131,7 @@ class PurchaseService:
         """
         if order.purchase_id is not None and not is_secret(order.purchase_id):
             raise InvalidError("request.invalid", "The purchase key must be 32 hex digits.", field="key")
+        self.selling.refuse_while_resting()
         version = self.shelf.version(order.tenant_id, order.package_id, order.router_id)
         door = self.door_for(order.tenant_id, version.package.service)
         gateway = door.gateway if prompt else None

@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from easyisp_edge.config import ShortPayment
+from easyisp_edge.config.central import with_central
 from easyisp_edge.config.made_gateways import with_made
+from easyisp_edge.config.problems import ConfigError
 from easyisp_edge.errors import NotFoundError, UnavailableError
 from easyisp_edge.services.claims import ClaimRules
 from easyisp_edge.services.judgement import Receiver
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from easyisp_edge.config import Config, Gateway, Tenant
+    from easyisp_edge.domain.central import ConfigSnapshot
     from easyisp_edge.domain.packages import Package, Service
     from easyisp_edge.services.ports import PaymentGateway
 
@@ -34,12 +37,15 @@ class Site:
         config: The last good configuration, with the gateways that people made.
         open_gateway: Makes, or finds, the way to a configured gateway.
         declared: What the files, and the environment, say alone.
+        relayed_base: Where the hub takes callbacks for this box; empty where it has none.
     """
 
     config: Config
     open_gateway: Callable[[Gateway], PaymentGateway]
     declared: Config = field(init=False)
+    relayed_base: str = ""
     _made: tuple[Gateway, ...] = ()
+    _published: ConfigSnapshot | None = None
     _held: set[str] = field(default_factory=set)
     _left_out: dict[str, str] = field(default_factory=dict)
 
@@ -56,8 +62,24 @@ class Site:
         self._made = tuple(gateways)
         self._join()
 
+    def put_published(self, snapshot: ConfigSnapshot | None) -> None:
+        """Put in force what the hub publishes, below what files and people say.
+
+        Raises:
+            ConfigError: It does not go together with what they say; what was published before stays.
+        """
+        if snapshot is not None:
+            with_central(with_made(self.declared, self._made)[0], snapshot.content)
+        self._published = snapshot
+        self._join()
+
     def _join(self) -> None:
         self.config, left_out = with_made(self.declared, self._made)
+        if self._published is not None:
+            try:
+                self.config = with_central(self.config, self._published.content)
+            except ConfigError as error:
+                left_out["the hub's"] = error.message
         for gateway_id, reason in left_out.items():
             if self._left_out.get(gateway_id) != reason:
                 log.warning("gateway %s, made at the back office, is not used: %s", gateway_id, reason)
@@ -90,7 +112,7 @@ class Site:
     @property
     def callback_base(self) -> str:
         """Where M-Pesa is told to call back, without a slash at the end; empty where nobody said."""
-        return str(self.config.edge.callbacks.public_url or "").rstrip("/")
+        return str(self.config.edge.callbacks.public_url or self.relayed_base).rstrip("/")
 
     @property
     def webhook_key(self) -> str:

@@ -154,10 +154,7 @@ class SyncService:
         differing = [await self.taking_back.differs(stream, state.heads[stream]) for stream in Stream]
         if site is not None and site.phase is SyncPhase.APART:
             return True
-        if any(differing):
-            await self.link.alarm("ahead", "The hub knows events that this box does not: they are taken back.")
-            return True
-        return False
+        return any(differing)
 
     async def _come_together(self, state: HubState) -> None:
         self.link.in_step = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.central import SyncPhase
@@ -16,7 +16,7 @@ from easyisp_edge.domain.event_lines import read_line
 from easyisp_edge.domain.events import GENESIS, Stream
 from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, Lane
 from easyisp_edge.services.sync_up import packed
-from easyisp_edge.store.rebuild import refuse_incomplete
+from easyisp_edge.store.rebuild import finish
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,6 +57,7 @@ class TakingBack:
     link: SyncLink
     rebuilt: Callable[[], Awaitable[None]]
     progress: Progress
+    _found: dict[str, str] = field(default_factory=dict)
 
     async def differs(self, stream: Stream, head: Head) -> bool:
         """Whether the hub has events of a stream that are not the beginning of the box's own; the same is noted."""
@@ -78,21 +79,26 @@ class TakingBack:
             head = state.heads[stream]
             if await self.differs(stream, head):
                 await self._take_stream(stream, head)
-        await refuse_incomplete(self.link.store)
         for fork, stream in self.link.store.read.forks.waiting():
             await self._keep_at_hub(fork, stream)
             told = await self.link.store.rewrite(functools.partial(_tell_anew, fork=fork))
-            await self._say(fork, told)
+            self._say(fork, told)
+        await finish(self.link.store)
         await self.rebuilt()
         await self._begin_epoch()
         self.progress.stream = ""
+        # Said last: an alarm is an event too, and would have stood in the way of those that came.
+        while self._found:
+            await self.link.alarm(*self._found.popitem())
 
     async def _take_stream(self, stream: Stream, head: Head) -> None:
         number = await self._common(stream, head)
         own_last = self.link.store.read.events.head(stream)[0]
         if number < own_last:
             detail = f"Box and hub both went on after event {number} of {stream.value}; this box's part is told anew."
-            await self.link.alarm("fork", detail)
+            self._found["fork"] = detail
+        elif number < head.last and own_last:
+            self._found["ahead"] = f"The hub knew {head.last - number} events of {stream.value} that this box did not."
         self.progress.stream, self.progress.last = stream.value, head.last
         while True:
             self.progress.taken = number
@@ -137,11 +143,11 @@ class TakingBack:
             await self.link.turn(Lane.ASK, lambda hub, counter, body=body: hub.keep_fork(stream, body, counter))  # type: ignore[misc]
             after = found[len(lines) - 1][0]
 
-    async def _say(self, fork: int, told: ToldAnew) -> None:
+    def _say(self, fork: int, told: ToldAnew) -> None:
         log.warning("fork %d: %d rows of this box were told anew", fork, told.rows)
         if told.refused:
             what = ", ".join(f"{table} {'/'.join(map(str, key))}" for table, key in told.refused[:10])
-            await self.link.alarm("fork.refused", f"Cannot stand beside what the hub knows; decide by hand: {what}")
+            self._found["fork.refused"] = f"Cannot stand beside what the hub knows; decide by hand: {what}"
 
     async def _begin_epoch(self) -> None:
         site = self.link.site

@@ -1,4 +1,4 @@
-"""What all talk with a hub shares: who we are there, whose turn it is in a lane, how long to wait, what was said last."""
+"""What all talk with a hub shares: who we are there, turns in a lane, how long to wait, and what was said last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from easyisp_edge.domain.central import COUNTER_USED, FORGED, SyncPhase
-from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.reach import Reach
 from easyisp_edge.domain.sync import Lane
 from easyisp_edge.errors import EdgeError, RefusedError, UnavailableError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from easyisp_edge.domain.central import SyncSite
+    from easyisp_edge.domain.events import Stream
     from easyisp_edge.machine import Clock, Randomness
     from easyisp_edge.services.ports import Central
     from easyisp_edge.store.store import Store
@@ -83,6 +83,7 @@ class SyncLink:
         clock: Box time.
         randomness: For waits.
         connect: Makes the way to a site's hub; `EdgeError` where the key is gone.
+        boot_id: Of this boot of the machine.
         selling: Told to rest while the hub knows more than the box.
         compare: Rung when the two are to be compared.
         work: Rung when there is something to send or to fetch; one for each kind of talk.
@@ -92,6 +93,7 @@ class SyncLink:
     clock: Clock
     randomness: Randomness
     connect: Callable[[SyncSite], Central]
+    boot_id: str = ""
     selling: Selling = field(default_factory=Selling)
     compare: Wake = field(default_factory=Wake)
     work: dict[str, Wake] = field(default_factory=dict)

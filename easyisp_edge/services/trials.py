@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.events import Stream
@@ -10,6 +10,7 @@ from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import ConflictError, NotFoundError
 from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.selling import Selling
 
 if TYPE_CHECKING:
     from datetime import date
@@ -29,10 +30,12 @@ class TrialService:
     Args:
         settlement: How grants are booked; its store and clock are used, and routers are told by it.
         site: Who allows it, and what is given.
+        selling: Whether anything is sold now.
     """
 
     settlement: SettlementService
     site: Site
+    selling: Selling = field(default_factory=Selling)
 
     def offer(self, tenant_id: str, mac: MacAddress | None, router_id: str | None) -> Package | None:
         """What a device would be given for free now; None where it would be given nothing."""
@@ -54,6 +57,7 @@ class TrialService:
         package = self._package(tenant_id, router_id)
         if package is None:
             raise NotFoundError("trial.closed", "There is no free trial here.")
+        self.selling.refuse_while_resting()
         grant = await self.settlement.store.write(lambda tx: self._give(tx, package, mac, router_id))
         self.settlement.granted(tenant_id)
         return grant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.events import Stream
@@ -12,6 +12,7 @@ from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError, Refu
 from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.grant_life import follow
 from easyisp_edge.services.lockout import LockoutLimits
+from easyisp_edge.services.selling import Selling
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Grant
@@ -58,10 +59,12 @@ class VoucherService:
     Args:
         settlement: How grants are booked; its store and clock are used, and routers are told by it.
         lockout: Keeps guesses apart.
+        selling: Whether anything is sold now.
     """
 
     settlement: SettlementService
     lockout: Lockout
+    selling: Selling = field(default_factory=Selling)
 
     async def redeem(
         self,
@@ -102,6 +105,7 @@ class VoucherService:
             raise _unknown()
         if found.voucher.state is not VoucherState.AVAILABLE:
             return _again(self.settlement.store.read, found, holder)
+        self.selling.refuse_while_resting()
         grant = await self.settlement.store.write(lambda tx: self._redeem(tx, read, holder))
         self.settlement.granted(tenant_id)
         return grant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.grants import Funding
@@ -11,6 +11,7 @@ from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import ConflictError, InvalidError, RefusedError
 from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.services.selling import Selling
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Grant
@@ -40,10 +41,12 @@ class WalletService:
     Args:
         settlement: How money is booked; its store and clock are used.
         shelf: What is on sale.
+        selling: Whether anything is sold now.
     """
 
     settlement: SettlementService
     shelf: Shelf
+    selling: Selling = field(default_factory=Selling)
 
     def credit_of_device(self, tenant_id: str, mac: MacAddress) -> Credit | None:
         """The fullest wallet of those who last paid from a device; None where there is nothing in any."""
@@ -72,6 +75,7 @@ class WalletService:
         if not is_secret(key):
             raise InvalidError("request.invalid", "The purchase key must be 32 hex digits.", field="key")
         version = self.shelf.version(tenant_id, package_id, router_id)
+        self.selling.refuse_while_resting()
         grant = await self.settlement.store.write(lambda tx: self._buy(tx, tenant_id, version, mac, key))
         self.settlement.granted(tenant_id)
         return grant

@@ -27,7 +27,10 @@ class CentralConfigsTable:
     def in_force(self) -> ConfigSnapshot | None:
         """The configuration to be used."""
         row = self._sql.execute(_IN_FORCE).fetchone()
-        return None if row is None else ConfigSnapshot(row[0], json.loads(row[1]))
+        if row is None:
+            return None
+        content = json.loads(row[1])
+        return ConfigSnapshot(row[0], content, content.pop("signature", ""))
 
     def last_version(self) -> int:
         """The highest version that ever came, whatever became of it."""
@@ -50,7 +53,7 @@ class CentralConfigsTable:
             " ON CONFLICT DO NOTHING",
             (
                 snapshot.version,
-                json.dumps(dict(snapshot.content), ensure_ascii=False),
+                json.dumps({**snapshot.content, "signature": snapshot.signature}, ensure_ascii=False),
                 instant(at),
                 "refused" if boot_id is None else "trying",
                 boot_id,
@@ -65,6 +68,10 @@ class CentralConfigsTable:
     def rest(self) -> None:
         """The daemon ends as it should: what is on trial goes on being so after the next start."""
         self._sql.execute("UPDATE central_configs SET boot_id = NULL WHERE state = 'trying'")
+
+    def forget(self) -> None:
+        """Know of none."""
+        self._sql.execute("DELETE FROM central_configs")
 
     def begin_life(self, boot_id: str) -> int | None:
         """Withdraw what was on trial when the daemon died in this same boot; gives its version.

@@ -68,7 +68,7 @@ class PaymentsTable:
 
     def of_purchase(self, purchase_id: str) -> list[Payment]:
         """All that came in for a purchase, in the order it was booked."""
-        return self._many("WHERE purchase_id = ? ORDER BY rowid", purchase_id)
+        return self._many("WHERE purchase_id = ? ORDER BY created_at, payment_id", purchase_id)
 
     def recent(self, tenant_id: str, limit: int) -> list[Payment]:
         """All that came in, newest first."""

@@ -45,7 +45,7 @@ _TEXTS_CHOSEN = (
     *(f"box.is.{meaning}" for meaning in Meaning),
     *(f"box.doubts.{doubt}" for doubt in Doubt),
     *(f"box.{told}" for told in ("over", "open", "none_phone", "none_pay_code")),
-    *(f"outage.{party}" for party in ("daraja", "uplink", "router", "central")),
+    *(f"outage.{party}" for party in ("daraja", "uplink", "router", "central", "sales")),
     *(f"closed.{why}" for why in get_args(Closure)),
     *(f"days.{day}" for day in WEEKDAYS),
     *("hours.nights", "hours.daily", "moments.weekday", "package.online"),

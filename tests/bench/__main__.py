@@ -23,6 +23,7 @@ from tests.bench import (
     crowd,
     footprint,
     freeradius,
+    hub,
     lists,
     paint,
     portal,
@@ -56,9 +57,10 @@ BENCHMARKS: dict[str, Callable[[Path, Sizes, Past], Iterator[Measure]]] = {
     "freeradius": freeradius.run,
     "reconcile": reconcile.run,
     "lists": lists.run,
+    "hub": hub.run,
 }
 # These take minutes, or a program that is not everywhere: they are run by name only.
-_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint", "lists"})
+_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint", "lists", "hub"})
 _SYNCS = 50
 
 

@@ -32,20 +32,20 @@ SQL = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|ALTER|DROP|PRAGMA|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|WITH|VACUUM)\b"
 )
 METHODS = {"DELETE"}  # of HTTP
-SQL_ROOMS = {"store", "adapters/freeradius"}
+SQL_ROOMS = {"store", "adapters/freeradius", "hub/store"}
 
 HOMES: dict[str, set[str]] = {
-    "aiohttp": {"web", "daemon", "lab"},
-    "httpx": {"adapters/daraja", "commands"},
-    "jinja2": {"web", "lab/daraja"},
+    "aiohttp": {"web", "daemon", "lab", "hub"},
+    "httpx": {"adapters/daraja", "adapters/central", "commands", "hub/services.py"},
+    "jinja2": {"web", "lab/daraja", "hub"},
     "librouteros": {"adapters/routeros"},
     "pyrad": {"lab"},
-    "aiosqlite": {"store", "adapters/freeradius"},
-    "asyncpg": {"adapters/freeradius"},
-    "sqlite3": {"store", "adapters/freeradius"},
-    "pydantic": {"config", "adapters/daraja", "lab/daraja", "web/admin", "web/webhooks.py"},
+    "aiosqlite": {"store", "adapters/freeradius", "hub/store"},
+    "asyncpg": {"adapters/freeradius", "hub/store"},
+    "sqlite3": {"store", "adapters/freeradius", "hub/store"},
+    "pydantic": {"config", "adapters/daraja", "adapters/central", "lab/daraja", "web/admin", "web/webhooks.py", "hub"},
     "pydantic_core": {"config", "web/admin"},
-    "nacl": {"services/passwords.py", "store/sealing.py"},
+    "nacl": {"services/passwords.py", "store/sealing.py", "adapters/central", "hub/keys.py"},
     "jwt": {"services/login_tokens.py"},
 }
 # Named in a signature there, never run.

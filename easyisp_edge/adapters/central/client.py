@@ -8,7 +8,7 @@ import json
 import re
 import ssl
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -19,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 from easyisp_edge.adapters.central import messages
 from easyisp_edge.adapters.central.keys import is_signed
 from easyisp_edge.adapters.central.messages import CODES, as_enrolled, as_messages, as_state, as_stored, refusal_values
-from easyisp_edge.domain.central import AWAY, FORGED, LATER, SHUT, SILENT
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, Lane, Reply, Request, enrolment_proof
+from easyisp_edge.domain.central import AWAY, FORGED, LATER, SHUT, SILENT, ConfigSnapshot
+from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, Lane, Reply, Request, configuration_signed, enrolment_proof
 from easyisp_edge.errors import InvalidError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -180,12 +180,8 @@ class CentralClient:
         """What waits after a number; waits for it so long."""
         target = f"/edge/v1/down?after={after}&wait={wait_seconds}"
         within = wait_seconds + _WAIT_GRACE_SECONDS
-        return as_messages(
-            _read(
-                messages.MessagesAnswer,
-                await self._ask("GET", target, _Turn(Lane.DOWN, counter), within_seconds=within),
-            )
-        )
+        content = await self._ask("GET", target, _Turn(Lane.DOWN, counter), within_seconds=within)
+        return [self._checked(message) for message in as_messages(_read(messages.MessagesAnswer, content))]
 
     async def look_up(self, mpesa_receipt_number: str, short_code: str, counter: int) -> None:
         """Have a receipt looked up; the answer comes as a message."""
@@ -199,6 +195,14 @@ class CentralClient:
         if read.nonce != nonce:
             raise UnavailableError(FORGED, "The hub's time answers another question.")
         return read.time
+
+    def _checked(self, message: DownMessage) -> DownMessage:
+        """A message, without its content where that is a configuration the hub did not sign for this site."""
+        told = message.content
+        if not isinstance(told, ConfigSnapshot):
+            return message
+        signed = configuration_signed(self._site.site_id, told.version, told.content)
+        return message if is_signed(self._site.hub_key, signed, told.signature) else replace(message, content=None)
 
     async def _ask(self, method: str, target: str, turn: _Turn, *, within_seconds: float = ANSWER_SECONDS) -> bytes:
         return await self._send(self._request(method, target, turn, None, {}), turn, within_seconds)

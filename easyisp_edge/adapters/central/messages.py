@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +14,7 @@ from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord
 from easyisp_edge.domain.receipts import parse_receipt
-from easyisp_edge.domain.values import Money
+from easyisp_edge.domain.values import Money, Msisdn
 from easyisp_edge.errors import EdgeError, InvalidError
 
 if TYPE_CHECKING:
@@ -136,11 +135,20 @@ class _Callback(_Message):
     sha256: _Digest
 
 
+class _Payer(_Message):
+    phone: _Text | None = None
+    beginning: _Text = ""
+    ending: _Text = ""
+    digest: _Text = ""
+
+
 class _Record(_Message):
     amountCents: Annotated[int, Field(strict=True, gt=0)]  # noqa: N815
     account: _Text = ""
-    payer: _Text = ""
+    payer: _Payer = _Payer()
     paidAt: _Instant | None = None  # noqa: N815
+    raw: Annotated[str, Field(strict=True, max_length=16 * 1024)] = ""
+    used: bool = False
 
 
 class _Receipt(_Message):
@@ -153,7 +161,8 @@ class _Config(_Message):
     version: Annotated[int, Field(strict=True, ge=1, lt=_SEQ_MAX)]
     packages: list[dict[str, Any]]
     gateways: list[dict[str, Any]]
-    revoked: list[_Text] = Field(default_factory=list)
+    revoked: list[dict[str, Any]]
+    signature: _Text
 
 
 class _Revoke(_Message):
@@ -236,11 +245,16 @@ def _receipt(data: dict[str, Any]) -> central.ReceiptAnswer:
         mpesa_receipt_number=receipt,
         amount=Money(read.record.amountCents),
         account=read.record.account,
-        payer=Payer.read(read.record.payer),
+        payer=_payer(read.record.payer),
         paid_at=read.record.paidAt,
-        raw=json.dumps(data, ensure_ascii=False).encode()[:_RAW_OCTETS_MAX],
+        raw=read.record.raw.encode()[:_RAW_OCTETS_MAX],
     )
-    return central.ReceiptAnswer(receipt, found=True, record=record)
+    return central.ReceiptAnswer(receipt, found=True, record=record, used=read.record.used)
+
+
+def _payer(told: _Payer) -> Payer:
+    phone = None if told.phone is None else Msisdn.parse(told.phone)
+    return Payer(phone=phone, beginning=told.beginning, ending=told.ending, digest=told.digest)
 
 
 def _revocation(data: dict[str, Any]) -> central.Revocation:
@@ -251,4 +265,4 @@ def _revocation(data: dict[str, Any]) -> central.Revocation:
 def _config(data: dict[str, Any]) -> central.ConfigSnapshot:
     read = _Config.model_validate(data)
     content = {"packages": read.packages, "gateways": read.gateways, "revoked": read.revoked}
-    return central.ConfigSnapshot(read.version, content)
+    return central.ConfigSnapshot(read.version, content, read.signature)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.store.database import Transaction
 
 
-async def is_new(tx: Transaction, site_id: str, token: str, sha256: str, at: str, since: str) -> bool:
+async def is_new(tx: Transaction, site_id: str, token: str, sha256: str, *, at: str, since: str) -> bool:
     """Note a callback; False where the same one was noted since then. Held by its row until the commit."""
     row = await tx.row(
         "INSERT INTO callbacks (site_id, token, sha256, received_at) VALUES ($1, $2, $3, $4)"

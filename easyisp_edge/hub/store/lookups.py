@@ -41,9 +41,7 @@ async def open_status_ask(tx: Transaction, token: str, asked: Ask, at: str) -> N
 
 async def status_ask(tx: Transaction, token: str) -> Ask | None:
     """What M-Pesa was asked under a token and has not answered yet."""
-    row = await tx.row(
-        "SELECT site_id, receipt, gateway FROM status_asks WHERE token = $1 AND ended_at IS NULL", token
-    )
+    row = await tx.row("SELECT site_id, receipt, gateway FROM status_asks WHERE token = $1 AND ended_at IS NULL", token)
     return None if row is None else Ask(*row)
 
 

@@ -75,7 +75,7 @@ async def add_revocation(tx: Transaction, site_id: str, grant_id: str, reason: s
     return row is not None
 
 
-async def revocations(tx: Transaction, site_id: str) -> list[tuple[str, str]]:
-    """Grant and reason of all that was taken back at a site."""
-    rows = await tx.rows("SELECT grant_id, reason FROM revocations WHERE site_id = $1 ORDER BY grant_id", site_id)
-    return [(grant_id, reason) for grant_id, reason in rows]
+async def revoked(tx: Transaction, site_id: str) -> list[str]:
+    """All grants that were taken back at a site."""
+    rows = await tx.rows("SELECT grant_id FROM revocations WHERE site_id = $1 ORDER BY grant_id", site_id)
+    return [row[0] for row in rows]
