@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
     from collections.abc import Awaitable, Callable
 
+    from easyisp_edge.config.models import ConfigModel
     from easyisp_edge.config.problems import Document
     from easyisp_edge.hub.publish import Publisher
 
@@ -97,7 +98,8 @@ def read_published(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any
     secrets = SecretFiles(path.parent, None, development=False)
     reader = TableReader(secrets, Surroundings(path.parent, development=False), findings)
     check_top(document, _KEYS, findings)
-    for key, model, identity in zip(_KEYS, (PackageTable, Gateway), (package_identity, id_identity), strict=True):
+    models: tuple[type[ConfigModel], ...] = (PackageTable, Gateway)
+    for key, model, identity in zip(_KEYS, models, (package_identity, id_identity), strict=True):
         tables = [(place, {"tenant": _DEFAULT_TENANT, **table}) for place, table in document.tables(key)]
         check_unique(document, tables, identity, findings)
         told[key] = [dict(table) for _, table in document.tables(key)]

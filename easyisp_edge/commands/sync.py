@@ -74,7 +74,10 @@ def _config(config: dict[str, Any]) -> str:
 def _stream(name: str, each: dict[str, Any]) -> tuple[str, ...]:
     if not each["waiting"]:
         return f"{name:<10}", f"all {each['events']} events are known"
-    return f"{name:<10}", f"{each['waiting']} of {each['events']} events wait, the oldest since {moment(each['oldest'])}"
+    return (
+        f"{name:<10}",
+        f"{each['waiting']} of {each['events']} events wait, the oldest since {moment(each['oldest'])}",
+    )
 
 
 def _talk(name: str, each: dict[str, Any]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from easyisp_edge.adapters.central.keys import EdgeKey, KeyFiles
 from easyisp_edge.adapters.daraja.c2b import parse_c2b
 from easyisp_edge.adapters.daraja.messages import parse_stk_callback
 from easyisp_edge.domain.sync import Lane
+from easyisp_edge.errors import EdgeError
 from easyisp_edge.services.central_config import CentralConfigService
 from easyisp_edge.services.enrolment import EnrolmentService
 from easyisp_edge.services.shedding import SheddingService
@@ -60,17 +61,27 @@ class HubClients:
     _open: dict[tuple[str, bool], httpx.AsyncClient]
 
     def get(self, *, without_dates: bool = False) -> httpx.AsyncClient:
-        """The client by what the configuration says now."""
+        """The client by what the configuration says now.
+
+        Raises:
+            EdgeError: Who vouches for the hub cannot be read.
+        """
         ca_file = str(self.site.config.edge.central.ca_file or "")
         if (ca_file, without_dates) not in self._open:
-            verify: ssl.SSLContext | bool = True
-            if ca_file or without_dates:
-                context = ssl.create_default_context(cafile=ca_file or None)
-                verify = dateless(context) if without_dates else context
-            client = self.surroundings.open_hub(verify)
+            client = self.surroundings.open_hub(_trust(ca_file, without_dates=without_dates))
             self.stack.push_async_callback(client.aclose)
             self._open[ca_file, without_dates] = client
         return self._open[ca_file, without_dates]
+
+
+def _trust(ca_file: str, *, without_dates: bool) -> ssl.SSLContext | bool:
+    if not ca_file and not without_dates:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise EdgeError("sync.ca_file", f"{ca_file} does not tell who vouches for the hub: {error}") from error
+    return dateless(context) if without_dates else context
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ FREERADIUS_LOOK_SECONDS = 30.0
 # However many customers pay at once, a router is looked at no more than half of the time.
 ROUTER_REST_SECONDS = 1.0
 DISCONNECT_LOOK_SECONDS = 60.0
+DISK_LOOK_SECONDS = 60.0
 # What a push in flight may still take when the daemon is asked to stop; systemd waits 20 s in all.
 PUSHES_FINISH_SECONDS = 12.0
 
@@ -101,6 +102,9 @@ class Daemon:
                     gateways_changed=self._gateways_changed,
                     pushes=pushes,
                     keyring=Keyring(self._master_key()),
+                    surroundings=self._surroundings,
+                    stack=stack,
+                    in_force=self._put_in_force,
                 )
                 await self._start(stack)
                 self._surroundings.tell("READY=1")
@@ -110,6 +114,7 @@ class Daemon:
                 self._surroundings.tell("STOPPING=1")
                 await self.doors.close_http()
                 await pushes.finish(PUSHES_FINISH_SECONDS)
+                await self.parts.central.configs.rest()
                 for task in reversed(self._background.values()):
                     task.cancel()
 
@@ -117,15 +122,19 @@ class Daemon:
         """Put a good configuration in force; gives the files whose changes need a restart to take effect."""
         was = self.parts.site.declared
         self.parts.site.declare(config)
-        await self.parts.shelf.put_out(config.packages)
-        self._gateways_changed()
+        await self._put_in_force()
         log.info("configuration read anew")
         callbacks = config.edge.callbacks.model_copy(update={"webhook_key": was.edge.callbacks.webhook_key})
         edge = config.edge.model_copy(  # these are read anew at each use
-            update={"limits": was.edge.limits, "callbacks": callbacks}
+            update={"limits": was.edge.limits, "callbacks": callbacks, "central": was.edge.central}
         )
         kept = {"edge.toml": (was.edge, edge), "routers.toml": (was.routers, config.routers)}
         return [name for name, (before, after) in kept.items() if before != after]
+
+    async def _put_in_force(self) -> None:
+        """Other packages and gateways may be in force than before."""
+        await self.parts.shelf.put_out(self.parts.site.config.packages)
+        self._gateways_changed()
 
     def _master_key(self) -> bytes:
         return self._surroundings.master_key(self._config.edge.store.secrets_key_path, self._surroundings.randomness)
@@ -143,7 +152,8 @@ class Daemon:
         parts = self.parts
         self._begin("store", parts.store.run())
         parts.gateways_desk.take_in()
-        await parts.shelf.put_out(self._config.packages)
+        await parts.central.take_up()
+        await parts.shelf.put_out(parts.site.config.packages)
         await parts.purchases.recover()
         self._repeat("clock", CLOCK_LOOK_SECONDS, self._look_at_clock)
         self._repeat("box time", CLOCK_WRITTEN_SECONDS, self._prove_store)
@@ -154,6 +164,8 @@ class Daemon:
         self._repeat_asking()
         self._repeat("late queries", LATE_LOOK_SECONDS, self._hurry_lists)
         self._repeat("claims", CLAIM_LOOK_SECONDS, parts.claims.round, wake=parts.bells.claims)
+        self._begin("sync", parts.central.sync.run())
+        self._repeat("disk", DISK_LOOK_SECONDS, parts.central.shedding.round)
         for router in self._config.routers:
             self._begin_router(router, stack)
         self._begin_freeradius(stack)

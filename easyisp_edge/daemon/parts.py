@@ -57,11 +57,14 @@ from easyisp_edge.web.texts import Texts
 from easyisp_edge.web.webhooks import MpesaWebhook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import contextlib
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from easyisp_edge.config import Config, Router
+    from easyisp_edge.daemon.central import CentralSide
     from easyisp_edge.daemon.gateways import Gateways
+    from easyisp_edge.daemon.surroundings import Surroundings
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
     from easyisp_edge.services.keyring import Keyring

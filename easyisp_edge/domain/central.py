@@ -164,8 +164,7 @@ class ConfigSnapshot:
 
     Args:
         version: Rises.
-        content: `packages` and `gateways`, as tables of the files, and `revoked`: grants that are to end, each with
-            its reason.
+        content: `packages` and `gateways`, as tables of the files, and `revoked`: ids of grants that are to end.
         signature: The hub's, over all of it; base64.
     """
 
@@ -176,7 +175,7 @@ class ConfigSnapshot:
     @property
     def revocations(self) -> list[Revocation]:
         """Grants that are to end."""
-        return [Revocation(str(each.get("grant", "")), str(each.get("reason", ""))) for each in self.content["revoked"]]
+        return [Revocation(str(grant_id), "by the published configuration") for grant_id in self.content["revoked"]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from easyisp_edge.domain.database_address import (
     POSTGRESQL_PORT,
@@ -78,6 +78,14 @@ class HubConfig(BaseModel):
     proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
     fleet_token_file: Path | None = None
     mpesa: tuple[MpesaAccount, ...] = ()
+
+    @field_validator("mpesa")
+    @classmethod
+    def _each_once(cls, accounts: tuple[MpesaAccount, ...]) -> tuple[MpesaAccount, ...]:
+        numbers = [number for account in accounts for number in account.numbers]
+        if len(numbers) != len(set(numbers)):
+            raise ValueError("a short code or till is named twice")
+        return accounts
 
 
 def load_hub_config(path: Path) -> HubConfig:

@@ -48,11 +48,12 @@ class Fleet:
             ids = [site.site_id for site in found]
             seen, streams = await fleet.lanes(tx, ids), await fleet.streams(tx, ids)
             waiting, unmatched = await fleet.waiting_down(tx, ids), await fleet.unmatched_sums(tx, ids)
+        last, told = _last_seen(seen), _streams(streams)
         return [
             {
                 **_site(site),
-                "lastSeenAt": max((at for site_id, _, at in seen if site_id == site.site_id), default=None),
-                "streams": _streams(streams, site.site_id),
+                "lastSeenAt": last.get(site.site_id),
+                "streams": told.get(site.site_id, {}),
                 "waitingDown": waiting.get(site.site_id, 0),
                 "unmatched": dict(zip(("count", "amountCents"), unmatched.get(site.site_id, (0, 0)), strict=True)),
             }
@@ -102,6 +103,21 @@ class Fleet:
             for row in rows
             if told_until.get(row[0], "") >= instant(datetime.fromisoformat(row[5]) + _ONLINE_WITHIN)
         ]
+
+    async def booked_twice(self, site_id: str | None = None) -> Found:
+        """Receipts of the last week that gave something at several sites: one of them was out of reach then.
+
+        Raises:
+            NotFoundError: There is no such site.
+        """
+        since = instant(self._clock.now() - _ALARMS_SPAN)
+        async with self._database.reading() as tx:
+            rows = await fleet.booked_twice(tx, await _ids(tx, None), since)
+            if site_id is not None:
+                await _ids(tx, site_id)
+        receipts = {row[2] for row in rows if site_id in {None, row[0]}}
+        names = ("site", "payment", "mpesaReceiptNumber", "amountCents", "at")
+        return _named(names, [row for row in rows if row[2] in receipts])
 
     async def forks(self, site_id: str | None = None) -> Found:
         """Where a box and the hub went on from the same number.
@@ -166,8 +182,18 @@ def _site(site: Site) -> dict[str, Any]:
     }
 
 
-def _streams(rows: Iterable[Row], site_id: str) -> dict[str, dict[str, Any]]:
-    return {stream: {"last": last, "receivedAt": at} for whose, stream, last, at in rows if whose == site_id}
+def _last_seen(lanes: Iterable[Row]) -> dict[str, str]:
+    last: dict[str, str] = {}
+    for site_id, _, at in lanes:
+        last[site_id] = max(last.get(site_id, ""), at)
+    return last
+
+
+def _streams(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for site_id, stream, last, at in rows:
+        found.setdefault(site_id, {})[stream] = {"last": last, "receivedAt": at}
+    return found
 
 
 def _told_until(lanes: Iterable[Row], streams: Iterable[Row]) -> Mapping[str, str]:

@@ -66,6 +66,7 @@ class FleetRoutes:
             "parked": self._fleet.parked,
             "errors": self._fleet.errors,
             "alarms": self._fleet.alarms,
+            "twice": self._fleet.booked_twice,
         }
         app.router.add_get("/api/fleet/sites", self._door(self._sites))
         app.router.add_get("/api/fleet/takings", self._door(self._takings))
@@ -73,15 +74,18 @@ class FleetRoutes:
             app.router.add_get(f"/api/fleet/{name}", self._door(self._list(found)))
         app.router.add_get("/fleet", self._door(self._overview, challenge=True))
         app.router.add_get("/fleet/style.css", self._style)
+        app.router.add_get("/favicon.ico", self._no_icon)
         app.router.add_get("/fleet/{site}", self._door(self._site, challenge=True))
 
     def _door(
         self, work: Callable[[web.Request], Awaitable[web.Response]], *, challenge: bool = False
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            if not self._may(request.headers.get("Authorization", "")):
-                source = source_of(request, self._parts.config.proxies)
-                await self._parts.alarms.note("", "fleet.refused", f"from {source}")
+            shown = request.headers.get("Authorization", "")
+            if not self._may(shown):
+                if shown:  # a browser first asks without
+                    source = source_of(request, self._parts.config.proxies)
+                    await self._parts.alarms.note("", "fleet.refused", f"from {source}")
                 return _refused(challenge=challenge)
             try:
                 answer = await work(request)
@@ -119,6 +123,10 @@ class FleetRoutes:
         """The style sheet says nothing of the fleet: browsers fetch it without the password."""
         headers = {**_HEADERS, "Cache-Control": "max-age=3600"}
         return web.Response(text=self._pages.style, content_type="text/css", headers=headers)
+
+    async def _no_icon(self, _request: web.Request) -> web.StreamResponse:
+        """Browsers ask for one whatever the page says."""
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "max-age=86400"})
 
 
 def _shown(authorization: str) -> bytes:

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS: Final = 30.0
 _ROUND_MOST = 50
+_DATABASE = "hub.database"
 # M-Pesa posts a result within seconds or not at all; its list shows a payment some minutes late.
 _RESULT_AFTER = timedelta(minutes=2)
 _GIVEN_UP_AFTER = timedelta(minutes=15)
@@ -116,12 +117,15 @@ class Lookups:
         if known is None or not allowed:
             return
         listed_until = await self._list(known)
+        may_ask = known.initiator is not None
         for asked in allowed:
             try:
-                await self._look_up_one(known, asked, listed_until)
-            except (UnavailableError, RefusedError) as error:
+                await self._look_up_one(known, asked, listed_until, may_ask=may_ask)
+            except EdgeError as error:
+                if error.code == _DATABASE:
+                    raise
                 await self._could_not(asked.site_id, known, error)
-                return  # the others are taken again
+                may_ask = False  # the others are taken again
 
     async def _list(self, known: Lookup) -> datetime | None:
         """Bring the list of a short code up to date; gives until when it is whole."""
@@ -129,11 +133,11 @@ class Lookups:
             return None
         try:
             await known.pulled.refresh()
-        except (UnavailableError, RefusedError) as error:
+        except EdgeError as error:
             await self._could_not("", known, error)
         return known.pulled.whole_until
 
-    async def _look_up_one(self, known: Lookup, asked: Ask, listed_until: datetime | None) -> None:
+    async def _look_up_one(self, known: Lookup, asked: Ask, listed_until: datetime | None, *, may_ask: bool) -> None:
         record = None if known.pulled is None else known.pulled.find(asked.receipt)
         if record is not None:
             await self._answer(asked, Finding(found=True, record=record), listed=True)
@@ -147,7 +151,7 @@ class Lookups:
         if now - wanted >= _GIVEN_UP_AFTER:
             listed = listed_until is not None and listed_until >= wanted + _LISTED_AFTER
             await self._answer(asked, Finding(False if listed and _is_in_list(asked.receipt, now) else None))
-        elif known.initiator is not None and self._may_ask(known):
+        elif known.initiator is not None and may_ask and self._may_ask(known):
             await self._ask(known, known.initiator, asked)
 
     async def _ask(self, known: Lookup, initiator: Initiator, asked: Ask) -> None:

@@ -36,6 +36,7 @@ class _Troubles:
     Args:
         not_online: Paid and never seen online.
         unmatched: Money nobody owns.
+        twice: Receipts that gave something at several sites.
         forks: Where box and hub went on from the same number.
         parked: Events no hub could take.
         errors: Events of which not all rows could be made.
@@ -44,6 +45,7 @@ class _Troubles:
 
     not_online: Found
     unmatched: Found
+    twice: Found
     forks: Found
     parked: Found
     errors: Found
@@ -74,7 +76,7 @@ class FleetPages:
         """All sites, and all that needs a person."""
         sites = [self._with_presence(site) for site in await self._fleet.sites()]
         takings = await self._fleet.takings(days)
-        return self._rendered("overview.html", sites, takings, await self._troubles(None), days)
+        return self._rendered("overview.html", sites, _names(sites), takings, await self._troubles(None), days)
 
     async def site(self, site_id: str, days: int) -> str:
         """One site.
@@ -82,28 +84,32 @@ class FleetPages:
         Raises:
             NotFoundError: There is none.
         """
-        sites = [self._with_presence(site) for site in await self._fleet.sites() if site["site"] == site_id]
+        known = await self._fleet.sites()
+        sites = [self._with_presence(site) for site in known if site["site"] == site_id]
         if not sites:
             raise NotFoundError("site.unknown", "There is no such site.")
         takings = await self._fleet.takings(days, site_id)
-        return self._rendered("site.html", sites, takings, await self._troubles(site_id), days)
+        return self._rendered("site.html", sites, _names(known), takings, await self._troubles(site_id), days)
 
     async def _troubles(self, site_id: str | None) -> _Troubles:
         return _Troubles(
             not_online=await self._fleet.not_online(site_id),
             unmatched=await self._fleet.unmatched(site_id),
+            twice=await self._fleet.booked_twice(site_id),
             forks=await self._fleet.forks(site_id),
             parked=await self._fleet.parked(site_id),
             errors=await self._fleet.errors(site_id),
             alarms=await self._fleet.alarms(site_id),
         )
 
-    def _rendered(self, name: str, sites: Found, takings: Found, troubles: _Troubles, days: int) -> str:
+    def _rendered(  # noqa: PLR0917 - what a page holds
+        self, name: str, sites: Found, names: dict[str, str], takings: Found, troubles: _Troubles, days: int
+    ) -> str:
         today = self._clock.now().astimezone(NAIROBI).date()
         shown = [(today - timedelta(days=back)).isoformat() for back in range(days)]
         return self._templates.get_template(name).render(
             sites=sites,
-            names={site["site"]: site["name"] for site in sites},
+            names=names,
             days=shown,
             takings=_grid(takings),
             totals=_totals(takings),
@@ -126,6 +132,10 @@ class FleetPages:
                 count = seconds // length
                 return f"{count} {unit}{'' if count == 1 else 's'} ago"
         return "just now"
+
+
+def _names(sites: Found) -> dict[str, str]:
+    return {site["site"]: site["name"] for site in sites}
 
 
 def _grid(takings: Found) -> dict[str, dict[str, int]]:

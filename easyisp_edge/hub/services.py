@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.daraja.app import DarajaApp
 from easyisp_edge.adapters.daraja.exchange import open_http_client
+from easyisp_edge.adapters.daraja.push_rules import check_address
 from easyisp_edge.adapters.daraja.transaction_status import IdentifierType, Initiator
 from easyisp_edge.errors import EdgeError
 from easyisp_edge.hub.callbacks import CallbackRoutes
@@ -18,13 +19,14 @@ from easyisp_edge.hub.mpesa_accounts import read_secret
 from easyisp_edge.hub.pulled import Pulled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import httpx
     from aiohttp import web
     from pydantic import SecretStr
 
+    from easyisp_edge.hub.config import HubConfig
     from easyisp_edge.hub.mpesa_accounts import MpesaAccount
     from easyisp_edge.hub.parts import Parts
     from easyisp_edge.machine import Clock, Randomness
@@ -68,11 +70,11 @@ async def open_services(parts: Parts, randomness: Randomness) -> AsyncIterator[S
     """Build the services; what they call with is closed at the end of the block.
 
     Raises:
-        EdgeError: A file with a secret cannot be read, or is not fit.
+        EdgeError: A file with a secret cannot be read, or is not fit; or M-Pesa would not post to the hub's address.
     """
     token = None if parts.config.fleet_token_file is None else _fleet_token(parts.config.fleet_token_file)
     async with open_http_client() as http:
-        known = _known(parts.config.mpesa, http, parts.clock)
+        known = _known(parts.config, http, parts.clock)
         yield Services(
             callbacks=CallbackRoutes(parts),
             lookups=Lookups(parts, randomness, known),
@@ -89,24 +91,25 @@ def _fleet_token(path: Path) -> SecretStr:
     return token
 
 
-def _known(accounts: Sequence[MpesaAccount], http: httpx.AsyncClient, clock: Clock) -> list[Lookup]:
+def _known(config: HubConfig, http: httpx.AsyncClient, clock: Clock) -> list[Lookup]:
     """How each short code is looked up; those with the same key share its token."""
     apps: dict[tuple[str, str], DarajaApp] = {}
     known = []
-    for account in accounts:
+    for account in config.mpesa:
         key, secret = read_secret(account.consumer_key_file), read_secret(account.consumer_secret_file)
         app = apps.setdefault(
             (key.get_secret_value(), account.base_url),
             DarajaApp(consumer_key=key, consumer_secret=secret, base_url=account.base_url, http=http, clock=clock),
         )
         pulled = Pulled(app, account.short_code, clock) if account.pull else None
-        known.append(Lookup(account, app, pulled, _initiator(account)))
+        known.append(Lookup(account, app, pulled, _initiator(account, config.public_url)))
     return known
 
 
-def _initiator(account: MpesaAccount) -> Initiator | None:
+def _initiator(account: MpesaAccount, public_url: str) -> Initiator | None:
     if account.security_credential_file is None:
         return None
+    check_address("public_url", f"{public_url}/r/")
     return Initiator(
         account.initiator,
         read_secret(account.security_credential_file),

@@ -90,7 +90,12 @@ class CentralConfigService:
 
     async def rest(self) -> None:
         """The daemon ends as it should: that says nothing against what is on trial."""
-        await self.store.write(lambda tx: tx.central.rest())
+        if self.store.read.central.on_trial() is None:
+            return
+        try:
+            await self.store.write(lambda tx: tx.central.rest())
+        except UnavailableError as error:  # it has to end all the same
+            log.warning("the end could not be noted: %s", error)
 
     def _keep(self, tx: Tables, snapshot: ConfigSnapshot, noting: Callable[[Tables], None], *, good: bool) -> set[str]:
         now = self.clock.now()

@@ -75,15 +75,19 @@ class Site:
 
     def _join(self) -> None:
         self.config, left_out = with_made(self.declared, self._made)
-        if self._published is not None:
-            try:
-                self.config = with_central(self.config, self._published.content)
-            except ConfigError as error:
-                left_out["the hub's"] = error.message
+        self._add_published()
         for gateway_id, reason in left_out.items():
             if self._left_out.get(gateway_id) != reason:
                 log.warning("gateway %s, made at the back office, is not used: %s", gateway_id, reason)
         self._left_out = left_out
+
+    def _add_published(self) -> None:
+        """What the hub published went with what files and people said then, and may not any more."""
+        if self._published is not None:
+            try:
+                self.config = with_central(self.config, self._published.content)
+            except ConfigError as error:
+                log.warning("what the hub published is not used now: %s", error.message)
 
     @contextlib.contextmanager
     def holding(self, gateway_id: str) -> Iterator[None]:

@@ -32,9 +32,6 @@ COMPARED_EVERY_SECONDS = 6 * 3600.0
 NOT_ENROLLED_SECONDS = 3600.0
 # A box the hub does not want to hear asks rarely; one that waits for a person to look at two fingerprints, often.
 SHUT_SECONDS, WAITING_SECONDS = 600.0, 15.0
-# After an outage of so many tries thousands of boxes come back at once: each waits a moment first.
-_AWAY_FAILURES = 4
-RETURN_SPREAD_SECONDS = 30.0
 _WAITING_FOR_PERSON = "site.waiting"
 
 
@@ -114,8 +111,6 @@ class SyncService:
                 pause = SHUT_SECONDS
                 self.link.note(name, error)
             else:
-                if name == "compare" and pace.failures >= _AWAY_FAILURES and self.link.site is not None:
-                    await self.link.clock.sleep(self.link.randomness.fraction() * RETURN_SPREAD_SECONDS)
                 pace.went_well()
                 self.link.note(name, None)
             await bell.wait(self.link.clock, pause)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from easyisp_edge.services.site import Site
     from easyisp_edge.services.sync_link import SyncLink
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS, IDLE_SECONDS = 10.0, 60.0
 ASKED_AGAIN_AFTER = timedelta(minutes=20)
 ASKED_AT_MOST = 12
 _ASKED_AT_ONCE = 20
@@ -38,7 +38,7 @@ class AskService:
             RefusedError: The hub will not hear this box.
         """
         if self.link.site is None or not self.link.in_step:
-            return LOOK_SECONDS
+            return IDLE_SECONDS  # a bell rings when it is
         codes = {gateway.id: gateway.shortcode for gateway in self.site.config.gateways if gateway.pull is None}
         read, now = self.link.store.read, self.link.clock.now()
         for asked in read.sync.to_be_asked(codes, now - ASKED_AGAIN_AFTER, ASKED_AT_MOST, _ASKED_AT_ONCE):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
+IDLE_SECONDS = 60.0  # a bell rings when box and hub are in step
 WAIT_MOST_SECONDS, WAIT_LEAST_SECONDS = 50, 5
 _WAIT_GROWS_SECONDS = 5
 _WORDS_LENGTH = 40
@@ -97,7 +97,7 @@ class DownService:
         """
         site = self.link.site
         if site is None or not self.link.in_step:  # what comes for a purchase that is not back yet would be lost
-            return LOOK_SECONDS
+            return IDLE_SECONDS
         after, wait = site.down_after, self.wait_seconds
         try:
             messages = await self.link.turn(Lane.DOWN, lambda hub, counter: hub.messages(after, wait, counter))

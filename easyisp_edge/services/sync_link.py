@@ -31,6 +31,9 @@ T = TypeVar("T")
 COUNTERS_RESERVED = 100
 WAIT_MOST_SECONDS = 300.0
 _DOUBLINGS_MOST = 9
+# After an outage of so many tries thousands of boxes come back at once.
+_AWAY_FAILURES = 4
+RETURN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class SyncLink:
         boot_id: Of this boot of the machine.
         selling: Told to rest while the hub knows more than the box.
         compare: Rung when the two are to be compared.
+        return_seconds: When the hub is back after an outage, news goes up after a random part of this.
         work: Rung when there is something to send or to fetch; one for each kind of talk.
     """
 
@@ -100,6 +104,8 @@ class SyncLink:
     reach: Reach = field(default_factory=Reach)
     said: dict[str, Said] = field(default_factory=dict)
     in_step: bool = False
+    return_seconds: float = RETURN_SECONDS
+    _rests_until: float = 0.0
     _site: SyncSite | None = None
     _central: Central | None = None
     _next: dict[Lane, int] = field(default_factory=dict)
@@ -129,6 +135,10 @@ class SyncLink:
         """Take up how the two stood when the daemon ended."""
         site = self.site
         self.selling.rests = site is not None and site.phase is SyncPhase.APART
+
+    def seconds_to_rest(self) -> float:
+        """How long news waits because the hub has just come back to everybody."""
+        return max(0.0, self._rests_until - self.clock.monotonic())
 
     def out_of_step(self) -> None:
         """Send nothing more before the two were compared."""
@@ -173,10 +183,14 @@ class SyncLink:
     async def alarm(self, kind: str, detail: str) -> None:
         """Record what should not have come, or not have happened."""
         log.error("sync alarm, %s: %s", kind, detail)
-        await self.store.write(lambda tx: tx.alarms.note(kind, detail, self.clock.now()))
+        try:
+            await self.store.write(lambda tx: tx.alarms.note(kind, detail, self.clock.now()))
+        except UnavailableError as error:  # the log has it
+            log.warning("the alarm could not be noted: %s", error)
 
     async def _asked(self, lane: Lane, ask: Callable[[Central, int], Awaitable[T]]) -> T:
         central = self._way()
+        asked_by = self._site
         counter = await self._counter(lane)
         try:
             answer = await ask(central, counter)
@@ -186,10 +200,18 @@ class SyncLink:
                 await self.alarm("forged", error.message)
             raise
         except RefusedError:
-            self.reach.answered()
+            self._answered()
             raise
-        self.reach.answered()
+        self._answered()
+        site = self.site
+        if site is None or asked_by is None or _asks_otherwise(site, asked_by):
+            raise UnavailableError("sync.changed", "This box became another one to its hub meanwhile.")
         return answer
+
+    def _answered(self) -> None:
+        if self.reach.failures >= _AWAY_FAILURES:
+            self._rests_until = self.clock.monotonic() + self.randomness.fraction() * self.return_seconds
+        self.reach.answered()
 
     def _way(self) -> Central:
         site = self.site

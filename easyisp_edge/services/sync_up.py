@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from easyisp_edge.services.sync_link import SyncLink
     from easyisp_edge.store.store import Tables
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS, IDLE_SECONDS = 1.0, 60.0
 _GZIP_LEVEL = 6
+# No event is nearly so long: a hub that refuses a shorter one as too long is at fault, not the event.
+_LONG_OCTETS = BATCH_OCTETS_MOST // 2
 
 
 class Batch(NamedTuple):
@@ -52,13 +54,11 @@ class Uploader:
         link: To the hub.
         stream: Which.
         events_most: In a batch, for now.
-        octets_most: In a batch before compression, for now.
     """
 
     link: SyncLink
     stream: Stream
     events_most: int = EVENTS_MOST
-    octets_most: int = BATCH_OCTETS_MOST
     _ready: Batch | None = field(default=None)
 
     async def round(self) -> float:
@@ -68,7 +68,9 @@ class Uploader:
             UnavailableError: It has to be tried again.
             RefusedError: The hub will not hear this box.
         """
-        while self.link.in_step and not self._gives_way():
+        if not self.link.in_step:
+            return IDLE_SECONDS  # a bell rings when it is
+        while self._may_send():
             batch = await self._next_batch()
             if batch is None:
                 break
@@ -78,7 +80,10 @@ class Uploader:
                 await self._refused(batch, error)
             else:
                 self._grow()
-        return LOOK_SECONDS
+        return max(LOOK_SECONDS, self.link.seconds_to_rest())
+
+    def _may_send(self) -> bool:
+        return self.link.in_step and not self._gives_way() and not self.link.seconds_to_rest()
 
     def _gives_way(self) -> bool:
         """Usage waits while there is more news of money than one batch takes."""
@@ -97,8 +102,8 @@ class Uploader:
         return await self._pack(after) if read.events.head(self.stream)[0] > after else None
 
     async def _pack(self, after: int) -> Batch | None:
-        stream, events, octets = self.stream, self.events_most, self.octets_most
-        return await self.link.store.survey(lambda tx: packed_batch(tx, stream, after, (events, octets)))
+        stream, most = self.stream, self.events_most
+        return await self.link.store.survey(lambda tx: packed_batch(tx, stream, after, most))
 
     async def _send(self, batch: Batch) -> None:
         own_last = max(self.link.store.read.events.head(self.stream)[0], batch.last)
@@ -137,7 +142,13 @@ class Uploader:
             raise error
 
     async def _go_back(self, batch: Batch, expected: int) -> None:
-        if not 0 < expected <= batch.first or expected == batch.first:
+        if expected - 1 == self.link.store.read.sync.acked(self.stream) and expected < batch.first:
+            message = (
+                f"The hub lacks events {expected} to {batch.first - 1} of {self.stream.value}, which are gone here."
+            )
+            await self.link.alarm("lost", message)
+            raise UnavailableError(GAP, message)
+        if not 0 < expected < batch.first:
             self.link.out_of_step()
             raise UnavailableError(GAP, f"The hub expects event {expected} and does not take it.")
         await self.link.store.write(lambda tx: tx.sync.ack(self.stream, expected - 1))
@@ -151,6 +162,9 @@ class Uploader:
             if error.code == UNREADABLE and line == 0:
                 self.events_most = 1
             return
+        ((_, line_alone),) = self.link.store.read.events.bodies_after(self.stream, batch.first - 1, 1)
+        if error.code == TOO_LONG and len(line_alone) < _LONG_OCTETS:
+            raise UnavailableError(error.code, f"The hub calls event {batch.first} too long, which it is not.")
         now = self.link.clock.now()
         detail = f"Event {batch.first} of {self.stream.value} was not taken: {error.message}"
 
@@ -166,16 +180,15 @@ class Uploader:
         self.events_most = min(EVENTS_MOST, self.events_most * 2)
 
 
-def packed_batch(tx: Tables, stream: Stream, after: int, most: tuple[int, int]) -> Batch | None:
+def packed_batch(tx: Tables, stream: Stream, after: int, events_most: int) -> Batch | None:
     """The next events after a number, packed; None where there are none. A long read.
 
     Args:
         tx: Where.
         stream: Of which stream.
         after: After which number.
-        most: How many, and how many octets before compression; one event at least.
+        events_most: How many; no more than a batch may hold, and one at least.
     """
-    events_most, octets_most = most
     found = tx.events.bodies_after(stream, after, events_most)
     parked = tx.sync.parked(stream, after, events_most)
     lines: list[bytes] = []
@@ -184,7 +197,7 @@ def packed_batch(tx: Tables, stream: Stream, after: int, most: tuple[int, int]) 
         digest = tx.events.digest_of(stream, sequence) if sequence in parked else None
         line = body if digest is None else parked_line(sequence, digest)
         octets += len(line) + 1
-        if lines and octets > octets_most:
+        if lines and octets > BATCH_OCTETS_MOST:
             break
         lines.append(line)
     if not lines:

@@ -22,6 +22,8 @@ _COLUMNS = "hub_url, site_id, epoch, hub_key, public_key, callback_base, enrolle
 # A box puts its packages out before it knows any hub.
 _OF_EVERY_BOX = "package_versions"
 _SHED_AT_ONCE = 1000
+# Fewer would free less than what is written about it.
+_SHED_AT_LEAST = 20
 
 
 class AskedReceipt(NamedTuple):
@@ -224,15 +226,17 @@ class SyncTable:
     def shed_counts(self, acked: int) -> tuple[int, int, int] | None:
         """Keep of some counts that the hub has not yet only their digests; the oldest first. Within `Store.rewrite`.
 
-        Gives the first and the last number and how many; None where nothing is left to shed.
+        Gives the first and the last number and how many; None where too few are left to be worth it.
         """
         rows = self._sql.execute(
             "SELECT sequence, digest FROM events WHERE stream = 'usage' AND sequence > ? AND type = 'counts'"
             " AND sequence < (SELECT max(sequence) FROM events WHERE stream = 'usage') ORDER BY sequence LIMIT ?",
             (acked, _SHED_AT_ONCE),
         ).fetchall()
+        if len(rows) < _SHED_AT_LEAST:
+            return None
         self._sql.executemany(
             "UPDATE events SET type = 'edge.parked', key = '', body = ? WHERE stream = 'usage' AND sequence = ?",
             [(parked_line(sequence, digest), sequence) for sequence, digest in rows],
         )
-        return (rows[0][0], rows[-1][0], len(rows)) if rows else None
+        return rows[0][0], rows[-1][0], len(rows)

@@ -275,3 +275,24 @@ def test_over_a_power_cut_a_step_is_taken_for_granted(wall: datetime, *, synchro
     """How long it was nobody knows, nor how wrong time was before: what was noted then is compared with care."""
     clock = BoxClock(ManualTime(wall, synchronised=synchronised), MARK)
     assert clock.set_at == clock.now()
+
+
+def test_an_unset_clock_believes_the_hub_and_no_other_does() -> None:
+    """Forward only, with half of the way the answer took; it counts by itself from there."""
+    time = ManualTime(datetime(1970, 1, 1, tzinfo=UTC), synchronised=False)
+    clock = BoxClock(time, None)
+    began = clock.monotonic()
+    time.advance(4)
+    clock.believe(START, since=began)
+    assert (clock.now(), clock.state) == (START + timedelta(seconds=2), ClockState.HOLDOVER)
+    assert clock.set_at == clock.now()
+    clock.believe(START + timedelta(days=1), since=began)
+    assert clock.now() == START + timedelta(seconds=2)
+
+
+def test_an_unset_clock_is_never_set_back() -> None:
+    """What was written down before is not undone by whoever tells the time."""
+    time = ManualTime(datetime(1970, 1, 1, tzinfo=UTC), synchronised=False)
+    clock = BoxClock(time, ClockMark(START, "another boot", 1.0))
+    clock.believe(START - timedelta(days=3), since=clock.monotonic())
+    assert clock.now() == START

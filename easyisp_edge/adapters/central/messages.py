@@ -14,7 +14,7 @@ from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord
 from easyisp_edge.domain.receipts import parse_receipt
-from easyisp_edge.domain.values import Money, Msisdn
+from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import EdgeError, InvalidError
 
 if TYPE_CHECKING:
@@ -135,33 +135,26 @@ class _Callback(_Message):
     sha256: _Digest
 
 
-class _Payer(_Message):
-    phone: _Text | None = None
-    beginning: _Text = ""
-    ending: _Text = ""
-    digest: _Text = ""
-
-
 class _Record(_Message):
     amountCents: Annotated[int, Field(strict=True, gt=0)]  # noqa: N815
     account: _Text = ""
-    payer: _Payer = _Payer()
+    payer: _Text = ""
     paidAt: _Instant | None = None  # noqa: N815
     raw: Annotated[str, Field(strict=True, max_length=16 * 1024)] = ""
-    used: bool = False
 
 
 class _Receipt(_Message):
     receipt: _Text
     found: bool | None
     record: _Record | None = None
+    used: bool = False
 
 
 class _Config(_Message):
     version: Annotated[int, Field(strict=True, ge=1, lt=_SEQ_MAX)]
     packages: list[dict[str, Any]]
     gateways: list[dict[str, Any]]
-    revoked: list[dict[str, Any]]
+    revoked: list[_Text]
     signature: _Text
 
 
@@ -239,22 +232,17 @@ def _receipt(data: dict[str, Any]) -> central.ReceiptAnswer:
     read = _Receipt.model_validate(data)
     receipt = parse_receipt(read.receipt)
     if not read.found or read.record is None:
-        return central.ReceiptAnswer(receipt, None if read.found else read.found, None)
+        return central.ReceiptAnswer(receipt, None if read.found else read.found, None, read.used)
     record = MoneyRecord(
         source=EvidenceSource.CENTRAL,
         mpesa_receipt_number=receipt,
         amount=Money(read.record.amountCents),
         account=read.record.account,
-        payer=_payer(read.record.payer),
+        payer=Payer.read(read.record.payer),
         paid_at=read.record.paidAt,
         raw=read.record.raw.encode()[:_RAW_OCTETS_MAX],
     )
-    return central.ReceiptAnswer(receipt, found=True, record=record, used=read.record.used)
-
-
-def _payer(told: _Payer) -> Payer:
-    phone = None if told.phone is None else Msisdn.parse(told.phone)
-    return Payer(phone=phone, beginning=told.beginning, ending=told.ending, digest=told.digest)
+    return central.ReceiptAnswer(receipt, found=True, record=record, used=read.used)
 
 
 def _revocation(data: dict[str, Any]) -> central.Revocation:

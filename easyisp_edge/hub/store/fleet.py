@@ -72,6 +72,20 @@ async def unmatched(tx: Transaction, sites: Sequence[str]) -> list[Row]:
     )
 
 
+async def booked_twice(tx: Transaction, sites: Sequence[str], since: str) -> list[Row]:
+    """Site, payment, receipt, cents and time of payments since then whose receipt gave something elsewhere too."""
+    return await tx.rows(
+        "SELECT p.site_id, p.row_key, p.mpesa_receipt_number, p.amount_cents, p.created_at FROM payments p"
+        " WHERE p.site_id = ANY($1) AND p.created_at >= $2 AND p.disposition IN ('grant', 'wallet')"
+        " AND EXISTS (SELECT 1 FROM payments q WHERE q.mpesa_receipt_number = p.mpesa_receipt_number"
+        " AND q.site_id <> p.site_id AND q.disposition IN ('grant', 'wallet'))"
+        " ORDER BY p.mpesa_receipt_number, p.created_at LIMIT $3",
+        list(sites),
+        since,
+        ROWS_MOST,
+    )
+
+
 async def never_online(tx: Transaction, sites: Sequence[str], since: str, until: str) -> list[Row]:
     """Site, grant, tenant, receipt, cents and time of what was paid for in a span and never seen in a session."""
     return await tx.rows(

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.central import ConfigSnapshot, SyncSite
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.gateways import MadeGateway
 from easyisp_edge.domain.grants import Funding
@@ -20,6 +21,7 @@ from easyisp_edge.domain.payments import NO_GATEWAY, EvidenceSource, PaymentMeth
 from easyisp_edge.domain.permissions import Permission, Role
 from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.users import ApiToken, StaffLogin, StaffUser, UserStatus
+from easyisp_edge.domain.sync import Lane
 from easyisp_edge.domain.values import Money
 from easyisp_edge.domain.vouchers import VoucherBatch
 from easyisp_edge.services.booking import Buyer, TakenOver, Told
@@ -30,6 +32,7 @@ from easyisp_edge.store import migrations
 from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.guards import unguarded
 from easyisp_edge.store.rebuild import follow
+from easyisp_edge.store.sync_state import AskedReceipt
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import START, ManualTime, SeededRandomness
 from tests.fakes.gateway import PAYER, PNG, callback_paid, money_record, not_paid, query_paid
@@ -79,6 +82,7 @@ def fill(tx: Tables) -> None:
     _staff(tx)
     tx.made_gateways.add(made_gateway())
     _use(tx)
+    _talk_with_hub(tx)
 
 
 def _fork(tx: Tables) -> None:
@@ -88,6 +92,18 @@ def _fork(tx: Tables) -> None:
     tx.changes.tell()
     tx.forks.set_aside(Stream.MONEY, tx.events.head(Stream.MONEY)[0] - 1)
     follow(tx)
+
+
+def _talk_with_hub(tx: Tables) -> None:
+    """Have it enrolled, with something of all that is noted about its hub."""
+    tx.sync.enrol(
+        SyncSite("https://hub.example.com", "a" * 16, 1, b"h" * 32, b"b" * 32, "https://hub.example.com", START)
+    )
+    tx.sync.reserve(Lane.MONEY, 100)
+    tx.sync.park(Stream.USAGE, 1, START)
+    tx.sync.note_asked(AskedReceipt("SKL41ASKED", GATEWAY), START)
+    tx.alarms.note("forged", "An answer that is not the hub's.", START)
+    tx.central.put(ConfigSnapshot(1, {"packages": [], "gateways": [], "revoked": []}), START, boot_id=None)
 
 
 def made_gateway() -> MadeGateway:
