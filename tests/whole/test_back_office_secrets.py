@@ -205,7 +205,7 @@ async def test_no_answer_holds_a_secret(driven: Driven) -> None:
 
 
 async def test_no_password_of_a_grant_is_told(driven: Driven) -> None:
-    """What a router takes as a customer's password is in no answer, no log line and no event."""
+    """What a router takes as a customer's password is in no answer and no event."""
     async with driven.site.books() as (_, connection):
         passwords = [row[0] for row in connection.execute("SELECT password FROM grants")]
         events = [bytes(row[0]) for row in connection.execute("SELECT body FROM events")]
