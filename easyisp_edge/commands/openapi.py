@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from easyisp_edge.web.admin.openapi import document
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
-    from typing import TextIO
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -22,11 +22,10 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def main(_args: Namespace) -> int:
     """Run the command; needs neither configuration nor daemon."""
-    return run_openapi()
-
-
-def run_openapi(out: TextIO | None = None) -> int:
-    """Write the document; what a running box serves is the same."""
-    out = sys.stdout if out is None else out
-    out.write(json.dumps(document(AREAS), indent=1) + "\n")
+    try:
+        sys.stdout.write(json.dumps(document(AREAS), indent=1) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has seen enough; and at its end Python would complain of what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -294,7 +294,7 @@ def _standing(tx: Tables, grant_id: str, tenant_id: str | None) -> Grant:
 def _move(tx: Tables, grant: Grant, mac: MacAddress, by: str) -> Grant:
     if grant.mac == mac:
         raise ConflictError("grant.same_device", f"It is for {mac} already.")
-    moved = move(tx, grant, mac, by="staff")
+    moved = move(tx, grant, mac, way="staff")
     was = None if grant.mac is None else grant.mac.text
     _note(tx, "staff.grant_moved", grant.grant_id, {"by": by, "from": was, "mac": mac.text, "dailyLimitApplied": False})
     return moved

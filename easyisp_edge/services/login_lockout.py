@@ -135,6 +135,12 @@ class LoginLockout:
         self._sources.take_back(tried.source, tried.at)
         self._emails.take_back(tried.email, tried.at)
 
+    def unheard(self, tried: Try) -> None:
+        """Nobody looked at it, for there was too much to do: it does not count, neither as wrong nor as right."""
+        self._here.take_back(f"{tried.email} {tried.source}", tried.at)
+        self._sources.take_back(tried.source, tried.at)
+        self._emails.take_back(tried.email, tried.at)
+
     def _refuse(self, counts: _Counts, key: str, now: float) -> None:
         span = self._limits.span_seconds
         standing = counts.standing(key, now - span)

@@ -227,4 +227,4 @@ def _move(tx: Tables, grant_id: str, mac: MacAddress, now: datetime) -> bool:
         return False
     if grant.mac == mac:  # asked twice meanwhile: it follows its buyer once
         return True
-    return follow(tx, grant, mac, now, by="receipt") is not None
+    return follow(tx, grant, mac, now, way="receipt") is not None

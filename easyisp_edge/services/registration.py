@@ -66,7 +66,7 @@ class RegistrationService:
         """
         gateway, addresses = self._gateway(gateway_id), await self.addresses(gateway_id)
         await self.site.open_gateway(gateway).register_urls(*addresses)
-        data = {"by": by, "shortCode": gateway.shortcode}
+        data = {"by": by, "tenant": gateway.tenant, "shortCode": gateway.shortcode}
         await self.sweep.settlement.store.write(
             lambda tx: tx.events.append(Stream.MONEY, "staff.c2b_registered", gateway_id, data)
         )

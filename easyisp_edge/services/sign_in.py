@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.users import UserStatus, check_password, parse_email
-from easyisp_edge.errors import ForbiddenError, InvalidError, UnauthenticatedError
+from easyisp_edge.errors import ForbiddenError, InvalidError, UnauthenticatedError, UnavailableError
 from easyisp_edge.services.staff_logins import note
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class SignIn:
         user_id = "" if user is None else user.user_id
         known_hash = tables.staff_users.password_hash(user_id)
         tried = self.lockout.begin(_counted(email), source, is_known=tables.staff_logins.has_come_from(user_id, source))
-        if not await self.passwords.fits(password, known_hash) or user is None:
+        if not await self._fits(password, known_hash, tried) or user is None:
             await self._note_last(tried, user)
             raise UnauthenticatedError("login.wrong", "The e-mail address or the password is wrong.")
         self.lockout.right(tried)
@@ -99,7 +99,7 @@ class SignIn:
             raise UnauthenticatedError("login.ended", "This login is over. Log in again.")
         check_password(new, user.email, field="newPassword")
         tried = self.lockout.begin(user.email, source, is_known=True)
-        if not await self.passwords.fits(old, known_hash):
+        if not await self._fits(old, known_hash, tried):
             await self._note_last(tried, user)
             raise InvalidError("password.wrong", "The old password is wrong.", field="oldPassword")
         self.lockout.right(tried)
@@ -112,6 +112,14 @@ class SignIn:
             note(tx, "staff.password_changed", standing, standing.email, loginsEnded=ended)
 
         await self.logins.store.write(work)
+
+    async def _fits(self, password: str, known_hash: str | None, tried: Try) -> bool:
+        """Whether it is right; a try that nobody has time to look at does not count."""
+        try:
+            return await self.passwords.fits(password, known_hash)
+        except UnavailableError:
+            self.lockout.unheard(tried)
+            raise
 
     def _named(self, email: str) -> StaffUser | None:
         try:

@@ -31,7 +31,12 @@ _AS_LONG_AS_WORDS = {"a", "nav", "p.shop", "dt", "dd", "timer"}
 
 # Times, codes and numbers are others each time: each gets the same in their place, so that the rest can be compared.
 STILL = """() => {
-  const still = (text) => text.replace(/tomorrow/g, "today").replace(/kesho/g, "leo").replace(/[0-9]/g, "8");
+  // What opens some hours from now opens at night or by day, and tomorrow in the evening.
+  const opening = (text) => text
+    .replace(/(from) tomorrow at |(kuanzia) kesho, /gi, (_, en, sw) => (en || sw) + " ")
+    .replace(/Nights /g, "Every day ").replace(/Usiku /g, "Kila siku ");
+  const still = (text) =>
+    opening(text).replace(/tomorrow/g, "today").replace(/kesho/g, "leo").replace(/[0-9]/g, "8");
   for (const timer of document.querySelectorAll("[role=timer]")) timer.textContent = "8 min 8 s";
   for (const code of document.querySelectorAll(".code")) {
     const walk = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from easyisp_edge.lab.daraja import Payer
+from easyisp_edge.web.webhooks import PATHS
 from tests.whole.raw_http import RawAnswer, ask, routes_of
 from tests.whole.stage import GATEWAYS, MAC, OTHER_MAC, OTHER_PHONE, PHONE, Stage
 
@@ -135,7 +136,9 @@ async def test_no_other_door_and_no_other_address_takes_a_callback(stage: Stage)
         if route.method != "OPTIONS" and route.path not in {"/c/{token}", BARE}:
             path = re.sub(r"\{[a-z_]+\}", purchase_id, route.path)
             answer = await ask(route.port, "POST", path, callback(push.checkout_request_id))
-            assert answer.status in {400, 404, 405}, str(route)
+            # The back office hears nobody who has not logged in; the webhook says yes to all, and does nothing.
+            unheard = route.path in PATHS or (route.door == "admin" and answer.status == 401)
+            assert unheard or answer.status in {400, 404, 405}, str(route)
     await assert_no_money(stage)
     assert push.queries == 0
     assert await stage.count("evidence", "source <> 'stk_push'") == 0

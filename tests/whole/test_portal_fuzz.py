@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from easyisp_edge.lab.daraja import Payer
+from easyisp_edge.web.admin.problems import PROBLEM_TYPE
+from easyisp_edge.web.webhooks import PATHS
 from tests.whole.hostile_input import (
     BODY_TYPES,
     BROKEN_BODIES,
@@ -56,7 +58,7 @@ WRITTEN = (
     "entries",
 )
 # By contract whatever is posted there is answered as taken, so that M-Pesa never learns anything from it.
-ALWAYS_TAKEN = {"/api/portal/mpesa/callback", "/v/{token}", "/t/{token}"}
+ALWAYS_TAKEN = {"/api/portal/mpesa/callback", "/v/{token}", "/t/{token}", *PATHS}
 IN_BRACES = re.compile(r"\{[a-z_]+\}")
 
 
@@ -120,7 +122,9 @@ async def targets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIter
         async with stage.http.post("/api/portal/mpesa/verify-sms", json=message) as answer:
             claim = (await answer.json())["claimId"]
         notice_token = await stage.daemon.parts.sweep.notice_token("paybill")
-        site = Targets(stage, routes_of(stage), paid, failed, claim, token, notice_token)
+        # What the back office does with odd input has proofs of its own: test_back_office_property and its neighbours.
+        routes = [route for route in routes_of(stage) if route.door != "admin" or not route.path.startswith("/api/")]
+        site = Targets(stage, routes, paid, failed, claim, token, notice_token)
         before = await site.written()
         yield site
         assert await site.written() == before
@@ -137,7 +141,8 @@ def assert_spoken(route: Route, method: str, answer: RawAnswer) -> None:
     if answer.status in {204, 302, 303}:
         return
     if route.door != "portal" or route.path.startswith("/api/"):
-        assert answer.content_type == "application/json", told
+        wanted = PROBLEM_TYPE if route.door == "admin" and answer.status >= 400 else "application/json"
+        assert answer.content_type == wanted, told
         if method != "HEAD":
             _assert_json_says(route, answer, told)
     elif route.path == "/captive" and answer.status < 400:
@@ -157,6 +162,8 @@ def _assert_json_says(route: Route, answer: RawAnswer, told: str) -> None:
         assert content["success"] is False, told
         assert content["code"], told
         assert len(content["message"]) > 10, told
+    elif route.door == "admin":
+        assert content["detail"], told
     else:
         assert content["ResultDesc"], told
 
@@ -400,7 +407,8 @@ async def test_made_up_bodies(targets: Targets) -> None:
 
     def check(route: Route, body: bytes, headers: list[tuple[str, bytes]]) -> None:
         answer = exchange(route.port, request("POST", targets.path(route), body, headers), method="POST")
-        _refused(route, answer, 400, 404, 413)
+        of_another_site = {422} if "Origin" in dict(headers) else set()
+        _refused(route, answer, 400, 404, 413, *of_another_site)
 
     await _made_up(check, 400, route=st.sampled_from(targets.wanting("POST")), body=_BODIES, headers=_HEADERS)
 

@@ -345,7 +345,7 @@ async def test_the_witness_sees_what_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_part("chromium")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_nothing_runs_in_a_page_asked_for(tmp_path: Path) -> None:
     """Every route with every hostile value in all its parameters at once, and in those that leave the page as it is."""
     async with browsed(tmp_path) as (target, witness):
@@ -361,7 +361,7 @@ async def test_nothing_runs_in_a_page_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_part("chromium")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_nothing_runs_in_a_page_sent_for(tmp_path: Path) -> None:
     """Every route that takes a form with every hostile value: in one field that changes, and in all of them."""
     async with browsed(tmp_path) as (target, witness):

@@ -261,7 +261,7 @@ async def test_moved_it_is_for_the_other_device(office: GrantsOffice, was: MacAd
     moved = await office.desk.move("grant-1", OTHER_MAC, "mary")
     assert moved.admission.mac == OTHER_MAC
     assert office.grant() == replace(before, mac=OTHER_MAC)
-    assert office.told("grant.moved") == [{"mac": OTHER_MAC.text, "by": "staff"}]
+    assert office.told("grant.moved") == [{"mac": OTHER_MAC.text, "way": "staff"}]
     assert office.told("staff.grant_moved") == [
         {
             "by": "mary",

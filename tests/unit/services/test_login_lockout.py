@@ -48,6 +48,17 @@ def test_a_name_is_locked_where_it_was_tried() -> None:
     stage.wait_of(MARY, HOME)
 
 
+def test_a_try_that_nobody_looked_at_does_not_count() -> None:
+    """Too many at once keep nobody out for longer: not the name there, nor the name anywhere, nor the address."""
+    stage = Stage(here=2, email=2, source=2)
+    stage.wrong(MARY, HOME)
+    for _ in range(5):
+        stage.time.advance(1)
+        stage.lockout.unheard(stage.lockout.begin(MARY, HOME, is_known=False))
+    stage.wrong(MARY, HOME)
+    stage.wait_of(MARY, HOME)
+
+
 def test_what_is_refused_does_not_count() -> None:
     """Who goes on trying is not locked the longer for it: a forgotten password in a program ends by itself."""
     stage = Stage()

@@ -425,6 +425,14 @@ async def test_a_receipt_asked_twice_at_once_moves_once(gate: Gate) -> None:
     assert gate.books.events().count("grant.moved") == 1
 
 
+async def test_who_comes_by_receipt_is_nobody_of_staff(gate: Gate) -> None:
+    """A move that a customer makes stands in the history, and not in the trail of what staff did."""
+    await gate.run()
+    accepted(await gate.ask_by_receipt(mac=OTHER_MAC))
+    assert "grant.moved" in gate.books.events()
+    assert gate.books.store.read.acts.page(None, None, 9).rows == []
+
+
 async def test_what_was_not_begun_moves_and_begins(gate: Gate) -> None:
     """Bought on one phone and used on the other."""
     await gate.add()
