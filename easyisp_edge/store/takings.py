@@ -28,8 +28,8 @@ _ANEW = (
     (
         "INSERT INTO attempts (tenant_id, day, status, purchases)"
         " SELECT tenant_id, date(created_at, '+3 hours'),"
-        " CASE state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending' END,"
-        " count(*) FROM purchases GROUP BY 1, 2, 3"
+        " CASE state WHEN 'failed' THEN 'failed' WHEN 'expired' THEN 'expired' WHEN 'paid' THEN 'paid' ELSE 'pending'"
+        " END, count(*) FROM purchases GROUP BY 1, 2, 3"
     ),
 )
 

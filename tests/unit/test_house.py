@@ -36,7 +36,7 @@ SQL_ROOMS = {"store", "adapters/freeradius", "hub/store"}
 
 HOMES: dict[str, set[str]] = {
     "aiohttp": {"web", "daemon", "lab", "hub"},
-    "httpx": {"adapters/daraja", "adapters/central", "commands", "hub/services.py"},
+    "httpx": {"adapters/daraja", "adapters/central", "commands"},
     "jinja2": {"web", "lab/daraja", "hub"},
     "librouteros": {"adapters/routeros"},
     "pyrad": {"lab"},
@@ -49,7 +49,7 @@ HOMES: dict[str, set[str]] = {
     "jwt": {"services/login_tokens.py"},
 }
 # Named in a signature there, never run.
-NAMED_ONLY = {"httpx": {"daemon"}}
+NAMED_ONLY = {"httpx": {"daemon", "hub/services.py"}}
 
 # Tasks outside a TaskGroup, and who owns them.
 TASK_OWNERS = {

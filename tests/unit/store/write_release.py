@@ -20,8 +20,8 @@ from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import NO_GATEWAY, EvidenceSource, PaymentMethod, Reason
 from easyisp_edge.domain.permissions import Permission, Role
 from easyisp_edge.domain.sessions import Session
-from easyisp_edge.domain.users import ApiToken, StaffLogin, StaffUser, UserStatus
 from easyisp_edge.domain.sync import Lane
+from easyisp_edge.domain.users import ApiToken, StaffLogin, StaffUser, UserStatus
 from easyisp_edge.domain.values import Money
 from easyisp_edge.domain.vouchers import VoucherBatch
 from easyisp_edge.services.booking import Buyer, TakenOver, Told
