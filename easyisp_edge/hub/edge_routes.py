@@ -237,7 +237,7 @@ async def read_body(request: web.Request, most: int) -> bytes:
     """A request's body as sent.
 
     Raises:
-        RequestRefused: It is too long, or came too slowly.
+        RequestRefused: It is too long, came too slowly, or was cut off.
     """
     if (request.content_length or 0) > most:
         raise too_long()
@@ -252,6 +252,8 @@ async def read_body(request: web.Request, most: int) -> bytes:
                 parts.append(part)
     except TimeoutError:
         raise RequestRefused(HTTPStatus.REQUEST_TIMEOUT, "too.slow", "The body did not come in time.") from None
+    except ConnectionError:  # on a bad line that is every day's: nobody hears the answer, nor need the log
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "cut.off", "The body did not come whole.") from None
     return b"".join(parts)
 
 

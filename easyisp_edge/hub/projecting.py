@@ -19,6 +19,7 @@ _SCHEMA_VERSION = 1
 _NUMBER_MOST = 2**63
 _REASON_LENGTH = 200
 _NUL = "\0"
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class CannotProject(NamedTuple):
@@ -84,7 +85,7 @@ class Projection:
             values = [_value(image.get(name), kind) for name, kind in searched(table)]
         except ValueError:
             return f"a row of {table} with a value of the wrong kind"
-        body = _plain(json.dumps(image, ensure_ascii=False, separators=(",", ":")))
+        body = _plain(_JSON.encode(image))
         self._rows.setdefault(table, {})[site_id, row_key] = (site_id, row_key, seq, *values, body)
         return ""
 
@@ -96,7 +97,7 @@ def _row_key(key: tuple[str, ...], image: Any) -> str | None:
     values = [image.get(name) for name in key]
     if any(not isinstance(value, str | int) or isinstance(value, bool) for value in values):
         return None
-    text = str(values[0]) if len(values) == 1 else json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    text = str(values[0]) if len(values) == 1 else _JSON.encode(values)
     return None if _NUL in text or _plain(text) != text else text
 
 

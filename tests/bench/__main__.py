@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tests.bench import (
     callback,
     crowd,
+    fleet,
     footprint,
     freeradius,
     hub,
@@ -58,9 +59,10 @@ BENCHMARKS: dict[str, Callable[[Path, Sizes, Past], Iterator[Measure]]] = {
     "reconcile": reconcile.run,
     "lists": lists.run,
     "hub": hub.run,
+    "fleet": fleet.run,
 }
 # These take minutes, or a program that is not everywhere: they are run by name only.
-_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint", "lists", "hub"})
+_LONG = frozenset({"waiting", "freeradius", "reconcile", "paint", "lists", "hub", "fleet"})
 _SYNCS = 50
 
 
