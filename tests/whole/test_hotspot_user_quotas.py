@@ -196,7 +196,7 @@ async def test_a_wiped_router_gives_no_data_twice(tmp_path: Path) -> None:
         await site.bought("100mb")
         site.traffic(70_000_000)
         await site.until_used(70_000_000)
-        site.router.wipe()
+        site.wipe_router()
         await site.until_online(seconds=10)
         assert [user["limit-bytes-total"] for user in site.ours()] == ["30000000"]
         site.traffic(30_000_000)

@@ -52,7 +52,7 @@ async def test_a_wiped_router_gets_its_active_grants_back_with_the_time_left(tmp
         await stage.until_online()
         await stage.until_running()
         stage.time.move(1800)
-        stage.router.wipe()
+        stage.wipe_router()
         assert not stage.router.is_online(MAC)
         await stage.until_online(seconds=10)
         (user,) = [user for user in stage.router.users if user.get("comment", "").startswith("edge:")]
