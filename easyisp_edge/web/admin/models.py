@@ -22,8 +22,9 @@ LIMIT_MAX = 200
 class ApiModel(BaseModel):
     """What comes in or goes out: frozen, by its camelCase names; what is unknown is passed over, as it always was."""
 
+    # Built when first needed: a box that nobody looks after by HTTP has no memory for it.
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, arbitrary_types_allowed=True
+        alias_generator=to_camel, populate_by_name=True, frozen=True, arbitrary_types_allowed=True, defer_build=True
     )
 
 
