@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.services.customers_desk import CustomersDesk
 from easyisp_edge.services.grant_pages import GrantPages
-from easyisp_edge.services.grants_desk import GrantsDesk
 from easyisp_edge.services.listed_grants import GrantView
 from easyisp_edge.services.manual_payments import ManualPayments
 from easyisp_edge.services.payment_lists import PaymentLists
-from easyisp_edge.services.problems import ProblemsDesk
 from easyisp_edge.services.session_pages import SessionPages
 from easyisp_edge.services.statistics import StatisticsService
-from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.web.admin.customers import CustomersArea
 from easyisp_edge.web.admin.grants import GrantsArea
 from easyisp_edge.web.admin.manual_payments import ManualPaymentsArea
@@ -30,45 +27,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from easyisp_edge.domain.routers import RouterHealth
-    from easyisp_edge.services.access import AccessService
     from easyisp_edge.services.gateways_desk import GatewaysDesk
-    from easyisp_edge.services.identifiers import Identifiers
-    from easyisp_edge.services.presence import Presence
+    from easyisp_edge.services.grants_desk import GrantsDesk
+    from easyisp_edge.services.problems import ProblemsDesk
     from easyisp_edge.services.site import Site
     from easyisp_edge.services.staff import StaffDesk
+    from easyisp_edge.services.vouchers_desk import VouchersDesk
     from easyisp_edge.web.texts import Texts
     from easyisp_edge.web.webhooks import MpesaWebhook
 
 
 def site_areas(
-    access: AccessService,
+    grants: GrantsDesk,
+    vouchers: VouchersDesk,
+    problems: ProblemsDesk,
     *,
-    presence: Presence,
-    site: Site,
-    identifiers: Identifiers,
     texts: Texts,
     health_of: Callable[[str], RouterHealth | None],
 ) -> tuple[object, ...]:
     """The areas about what a site sells, to whom, and behind which routers.
 
     Args:
-        access: Starts and ends grants; its store and clock are used.
-        presence: Who is on.
-        site: What is configured.
-        identifiers: New codes.
+        grants: What staff may do about grants; what it works with is used.
+        vouchers: About vouchers.
+        problems: About what customers reported.
         texts: Words for people.
         health_of: How a router is; None for one without an API.
     """
-    store, clock = access.store, access.clock
-    grants = GrantPages(store, clock, GrantView(presence, site))
+    store, clock, site, presence = grants.access.store, grants.access.clock, grants.site, grants.presence
+    pages = GrantPages(store, clock, GrantView(presence, site))
     return (
         PackagesArea(site, texts),
-        CustomersArea(CustomersDesk(store, grants)),
-        GrantsArea(GrantsDesk(access, presence, site), grants),
+        CustomersArea(CustomersDesk(store, pages)),
+        GrantsArea(grants, pages),
         SessionsArea(SessionPages(store, site)),
-        VouchersArea(VouchersDesk(store, clock, identifiers, site), texts),
+        VouchersArea(vouchers, texts),
         RoutersArea(site, presence, health_of),
-        ProblemsArea(ProblemsDesk(store, clock, site)),
+        ProblemsArea(problems),
     )
 
 

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from easyisp_edge.daemon.central import CentralSide
     from easyisp_edge.daemon.gateways import Gateways
     from easyisp_edge.daemon.surroundings import Surroundings
+    from easyisp_edge.domain.routers import RouterHealth
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
     from easyisp_edge.services.keyring import Keyring
@@ -230,6 +231,11 @@ def build_parts(
         lockout=Lockout(clock),
     )
     watches = {router.id: RouterWatch(router.id, clock) for router in config.routers if router.api is not None}
+
+    def health_of(router_id: str) -> RouterHealth | None:
+        watch = watches.get(router_id)
+        return None if watch is None else watch.health
+
     portal = Portal(
         site=site,
         store=store,
@@ -248,7 +254,7 @@ def build_parts(
             site,
             clock,
             reach_of=gateways.reach,
-            health_of=lambda router_id: watches[router_id].health if router_id in watches else None,
+            health_of=health_of,
             central_away=central.sync.is_away,
             sales_rest=lambda: selling.rests,
         ),
@@ -262,7 +268,9 @@ def build_parts(
     webhook = MpesaWebhook(WebhookMoney(settlement, site))
     gateways_desk = GatewaysDesk(site, store, clock, identifiers, keyring, gateways_changed, since=clock.now())
     people = StaffParts.of(store=store, clock=clock, identifiers=identifiers, keyring=keyring, site=site)
-    desk = StaffDesk(settlement, shelf, site)
+    desk, problems_desk = StaffDesk(settlement, shelf, site), ProblemsDesk(store, clock, site)
+    grants_desk = GrantsDesk(access, presence, site)
+    vouchers_desk = VouchersDesk(store, clock, identifiers, site)
     return Parts(
         clock=clock,
         store=store,
@@ -296,14 +304,7 @@ def build_parts(
         areas=(
             *people.areas,
             *money_areas(desk, site=site, gateways=gateways_desk, webhook=webhook),
-            *site_areas(
-                access,
-                presence=presence,
-                site=site,
-                identifiers=identifiers,
-                texts=texts,
-                health_of=lambda router_id: watches[router_id].health if router_id in watches else None,
-            ),
+            *site_areas(grants_desk, vouchers_desk, problems_desk, texts=texts, health_of=health_of),
         ),
         webhook=webhook,
         central=central,
@@ -314,11 +315,11 @@ def build_parts(
             registration=RegistrationService(site, sweep),
             themes=(
                 people.control,
-                ControlGrants(GrantsDesk(access, presence, site)),
-                ControlProblems(ProblemsDesk(store, clock, site)),
+                ControlGrants(grants_desk),
+                ControlProblems(problems_desk),
                 ControlImport(importing),
                 central.control,
-                ControlVouchers(VouchersDesk(store, clock, identifiers, site)),
+                ControlVouchers(vouchers_desk),
             ),
         ),
     )

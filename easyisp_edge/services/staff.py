@@ -288,8 +288,8 @@ class StaffDesk:
         self.settlement.granted(payment.tenant_id)
 
 
-def named_tenant(site: Site, tenant_id: str | None) -> str:
-    """The tenant of that id, or the only one.
+def named_tenant(site: Site, tenant_id: str | None, *, field: str = "tenant") -> str:
+    """The tenant of that id, or the only one; `field` is where it would be named.
 
     Raises:
         NotFoundError: There is no such tenant.
@@ -300,7 +300,7 @@ def named_tenant(site: Site, tenant_id: str | None) -> str:
     only = site.config.only_tenant()
     if only is None:
         known = ", ".join(tenant.id for tenant in site.config.tenants)
-        raise InvalidError("tenant.which", f"Say for which tenant: {known}.", field="tenant")
+        raise InvalidError("tenant.which", f"Say for which tenant: {known}.", field=field)
     return only.id
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.errors import InvalidError
-from easyisp_edge.web.admin.models import ApiModel, Instant, Listed, next_cursor
+from easyisp_edge.web.admin.models import ApiModel, Instant, Listed, next_cursor, no_cursor
 from easyisp_edge.web.admin.operations import Call, operation
 from easyisp_edge.web.admin.whose import WhoseQuery, whose
 
@@ -78,7 +77,5 @@ class AuditArea:
 
 def _numbered(after: "Position | None") -> "Position | None":
     if after is not None and not (after.key.isascii() and after.key.isdigit() and len(after.key) <= _NUMBER_DIGITS_MAX):
-        raise InvalidError(
-            "cursor.unreadable", "Give `nextCursor` of the page before, or leave it out.", field="cursor"
-        )
+        raise no_cursor()
     return after

@@ -109,11 +109,12 @@ def read_cursor(text: str) -> Position:
         moment = datetime.fromisoformat(at)
         position = Position(moment.astimezone(UTC), key)
     except (ValueError, OverflowError) as error:  # also where it is no base64, no UTF-8, or at the end of time
-        raise _no_cursor() from error
+        raise no_cursor() from error
     if not key or moment.tzinfo is None:
-        raise _no_cursor()
+        raise no_cursor()
     return position
 
 
-def _no_cursor() -> InvalidError:
+def no_cursor() -> InvalidError:
+    """Why a cursor is refused that no page of the list gave."""
     return InvalidError("cursor.unreadable", "Give `nextCursor` of the page before, or leave it out.", field="cursor")

@@ -161,7 +161,7 @@ def operation(
     of_tenant: bool = True,
     media_type: str = "application/json",
 ) -> Callable[[A], A]:
-    """Make a method of an area an operation; one method may serve several paths. See `Operation`."""
+    """Make a method of an area an operation. See `Operation`."""
 
     def declare(handler: A) -> A:
         told = Operation(
@@ -178,15 +178,15 @@ def operation(
             of_tenant=of_tenant,
             media_type=media_type,
         )
-        handler.__dict__.setdefault(_TOLD, []).insert(0, told)
+        setattr(handler, _TOLD, told)
         return handler
 
     return declare
 
 
-_TOLD = "operations_of_the_back_office"
+_TOLD = "operation_of_the_back_office"
 
 
 def operations_of(area: type[Any]) -> list[Operation]:
     """What an area offers, in the order it is written down."""
-    return [told for member in vars(area).values() for told in getattr(member, _TOLD, ())]
+    return [getattr(member, _TOLD) for member in vars(area).values() if hasattr(member, _TOLD)]

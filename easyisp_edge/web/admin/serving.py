@@ -10,10 +10,12 @@ from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.errors import ForbiddenError, InvalidError, NotFoundError, UnauthenticatedError
+from easyisp_edge.errors import ForbiddenError, InvalidError, UnauthenticatedError
+from easyisp_edge.services.staff import named_tenant
 from easyisp_edge.web.admin.models import ApiModel
 from easyisp_edge.web.admin.operations import Answer, Call, Door, operations_of
 from easyisp_edge.web.admin.problems import InvalidInputError
+from easyisp_edge.web.admin.whose import meant
 from easyisp_edge.web.requests import parse_object, read_body
 
 if TYPE_CHECKING:
@@ -89,18 +91,8 @@ class Desk:
             NotFoundError: There is no such tenant, as far as this caller may know.
             InvalidError: There are several, and none is named.
         """
-        named, config = request.query.get(TENANT_QUERY), self.site.config
-        if caller.tenant_id is not None:
-            if named not in {None, "", caller.tenant_id}:  # whether it exists is not the caller's to know
-                raise NotFoundError("tenant.unknown", f'There is no tenant "{named:.64}".')
-            return caller.tenant_id
-        if named:
-            return config.tenant(named).id
-        only = config.only_tenant()
-        if only is None:
-            known = ", ".join(tenant.id for tenant in config.tenants)
-            raise InvalidError("tenant.which", f"Say for which tenant: {known}.", field=TENANT_QUERY)
-        return only.id
+        tenant_id = meant(caller, request.query.get(TENANT_QUERY), self.site)
+        return named_tenant(self.site, None, field=TENANT_QUERY) if tenant_id is None else tenant_id
 
 
 def _read_query(model: type[M], request: web.Request) -> M:

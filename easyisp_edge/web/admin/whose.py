@@ -1,4 +1,4 @@
-"""Lists that are also the whole box's: whoever looks after it may see all of them at once."""
+"""Whose data a caller means: its own tenant's, or for those who look after the whole box whichever is named."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from easyisp_edge.errors import NotFoundError
 from easyisp_edge.web.admin.models import CursorQuery, Key
 
 if TYPE_CHECKING:
+    from easyisp_edge.domain.users import Caller
     from easyisp_edge.services.site import Site
     from easyisp_edge.web.admin.operations import Call
 
@@ -21,14 +22,23 @@ class WhoseQuery(CursorQuery):
 
 
 def whose(call: "Call", site: "Site") -> str | None:
-    """Whose rows a caller sees: its tenant's; None for all.
+    """Whose rows of a list a caller sees: its tenant's; None for all.
 
     Raises:
         NotFoundError: There is no such tenant, as far as this caller may know.
     """
-    named, own = call.query(WhoseQuery).tenant_id, call.caller.tenant_id
+    return meant(call.caller, call.query(WhoseQuery).tenant_id, site)
+
+
+def meant(caller: "Caller", named: str | None, site: "Site") -> str | None:
+    """The tenant a caller means: its own, or the one that is named; None where neither is there.
+
+    Raises:
+        NotFoundError: There is no such tenant, as far as this caller may know.
+    """
+    own = caller.tenant_id
     if own is None:
-        return None if named is None else site.config.tenant(named).id
-    if named not in {None, own}:
-        raise NotFoundError("tenant.unknown", f'There is no tenant "{named}".')
+        return site.config.tenant(named).id if named else None
+    if named and named != own:  # whether it exists is not the caller's to know
+        raise NotFoundError("tenant.unknown", f'There is no tenant "{named:.64}".')
     return own

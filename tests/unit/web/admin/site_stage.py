@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.daemon.back_office import site_areas
 from easyisp_edge.portal_files import portal_folder
+from easyisp_edge.services.grants_desk import GrantsDesk
+from easyisp_edge.services.problems import ProblemsDesk
+from easyisp_edge.services.vouchers_desk import VouchersDesk
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app
 from easyisp_edge.web.texts import Texts
@@ -86,11 +89,11 @@ async def open_site_office(
     health: dict[str, RouterHealth] = {}
     async with open_grants_office(folder, TENANTS | (files or {})) as sales:
         site = sales.office.site
+        books = sales.office.books
         areas = site_areas(
-            sales.access,
-            presence=sales.presence,
-            site=site,
-            identifiers=sales.office.books.identifiers,
+            GrantsDesk(sales.access, sales.presence, site),
+            VouchersDesk(books.store, books.clock, books.identifiers, site),
+            ProblemsDesk(books.store, books.clock, site),
             texts=Texts.load(portal_folder() / "translations"),
             health_of=health.get,
         )
