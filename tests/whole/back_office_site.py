@@ -100,8 +100,21 @@ _COLUMNS_OF_TIME = {
     "attempts": {"status", "purchases"},
     "api_tokens": {"used_at"},
 }
-# Whose a row is where it does not say so itself.
-_OWNED = {
+# Whose a row is where it does not say so itself; what the box and its hub agree on is no tenant's.
+_OWNED = dict.fromkeys(
+    (
+        "central_configs",
+        "events_forked",
+        "recording",
+        "rows_forked",
+        "sync_alarms",
+        "sync_asks",
+        "sync_lanes",
+        "sync_parked",
+        "sync_site",
+    ),
+    "0",
+) | {
     "entries": "payment_id IN (SELECT payment_id FROM payments WHERE tenant_id = :t)"
     " OR grant_id IN (SELECT grant_id FROM grants WHERE tenant_id = :t)",
     "staff_logins": "user_id IN (SELECT user_id FROM staff_users WHERE tenant_id = :t)",
