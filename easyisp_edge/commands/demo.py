@@ -20,7 +20,7 @@ from easyisp_edge.domain.permissions import Role
 from easyisp_edge.lab.daraja import DarajaLab
 from easyisp_edge.lab.mikrotik import MikrotikLab
 from easyisp_edge.lab.mikrotik.options import MikrotikOptions, RadiusServer
-from easyisp_edge.services.staff_users import Author, NewUser
+from easyisp_edge.services.staff.users import Author, NewUser
 from easyisp_edge.system import SocketUdpEndpoint, SystemClock, SystemRandomness
 
 if TYPE_CHECKING:

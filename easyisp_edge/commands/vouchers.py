@@ -158,7 +158,7 @@ def sheet(args: Namespace) -> int:
 
 
 def _written(found: dict[str, Any], out: Path, portal: str | None) -> dict[str, Any]:
-    from easyisp_edge.services.voucher_sheet import Card, html_document, svg_pages  # noqa: PLC0415 - for this one only
+    from easyisp_edge.services.back_office.voucher_sheet import Card, html_document, svg_pages  # noqa: PLC0415 - for this one only
 
     url = _portal_url(found, portal)
     batch, unused = found["batch"], [each for each in found["vouchers"] if each["state"] == "available"]
@@ -200,7 +200,7 @@ def _portal_url(found: dict[str, Any], portal: str | None) -> str:
 
 def _words(found: dict[str, Any], url: str) -> Any:
     from easyisp_edge.portal_files import portal_folder  # noqa: PLC0415 - for this one only
-    from easyisp_edge.services.voucher_sheet import CardWords  # noqa: PLC0415
+    from easyisp_edge.services.back_office.voucher_sheet import CardWords  # noqa: PLC0415
     from easyisp_edge.web.texts import Texts  # noqa: PLC0415
 
     batch, texts = found["batch"], Texts.load(portal_folder() / "translations")

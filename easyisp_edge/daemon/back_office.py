@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from easyisp_edge.services.customers_desk import CustomersDesk
-from easyisp_edge.services.grant_pages import GrantPages
-from easyisp_edge.services.listed_grants import GrantView
-from easyisp_edge.services.manual_payments import ManualPayments
-from easyisp_edge.services.payment_lists import PaymentLists
-from easyisp_edge.services.session_pages import SessionPages
-from easyisp_edge.services.statistics import StatisticsService
+from easyisp_edge.services.back_office.customers_desk import CustomersDesk
+from easyisp_edge.services.back_office.grant_pages import GrantPages
+from easyisp_edge.services.back_office.listed_grants import GrantView
+from easyisp_edge.services.back_office.manual_payments import ManualPayments
+from easyisp_edge.services.back_office.payment_lists import PaymentLists
+from easyisp_edge.services.back_office.session_pages import SessionPages
+from easyisp_edge.services.back_office.statistics import StatisticsService
 from easyisp_edge.web.admin.customers import CustomersArea
 from easyisp_edge.web.admin.grants import GrantsArea
 from easyisp_edge.web.admin.manual_payments import ManualPaymentsArea
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from easyisp_edge.domain.routers import RouterHealth
-    from easyisp_edge.services.gateways_desk import GatewaysDesk
-    from easyisp_edge.services.grants_desk import GrantsDesk
-    from easyisp_edge.services.problems import ProblemsDesk
+    from easyisp_edge.services.back_office.gateways_desk import GatewaysDesk
+    from easyisp_edge.services.back_office.grants_desk import GrantsDesk
+    from easyisp_edge.services.back_office.problems_desk import ProblemsDesk
+    from easyisp_edge.services.back_office.staff_desk import StaffDesk
+    from easyisp_edge.services.back_office.vouchers_desk import VouchersDesk
     from easyisp_edge.services.site import Site
-    from easyisp_edge.services.staff import StaffDesk
-    from easyisp_edge.services.vouchers_desk import VouchersDesk
     from easyisp_edge.web.texts import Texts
     from easyisp_edge.web.webhooks import MpesaWebhook
 

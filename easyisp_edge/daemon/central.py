@@ -14,14 +14,14 @@ from easyisp_edge.adapters.daraja.c2b import parse_c2b
 from easyisp_edge.adapters.daraja.messages import parse_stk_callback
 from easyisp_edge.domain.sync import Lane
 from easyisp_edge.errors import EdgeError
-from easyisp_edge.services.central_config import CentralConfigService
-from easyisp_edge.services.enrolment import EnrolmentService
-from easyisp_edge.services.shedding import SheddingService
-from easyisp_edge.services.sync import SyncService
-from easyisp_edge.services.sync_apart import Progress, TakingBack
-from easyisp_edge.services.sync_asks import AskService
-from easyisp_edge.services.sync_down import DownService
-from easyisp_edge.services.sync_link import SyncLink
+from easyisp_edge.services.sync.apart import Progress, TakingBack
+from easyisp_edge.services.sync.asks import AskService
+from easyisp_edge.services.sync.central_config import CentralConfigService
+from easyisp_edge.services.sync.down import DownService
+from easyisp_edge.services.sync.enrolment import EnrolmentService
+from easyisp_edge.services.sync.in_step import SyncService
+from easyisp_edge.services.sync.link import SyncLink
+from easyisp_edge.services.sync.shedding import SheddingService
 from easyisp_edge.web.control_sync import ControlSync
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from easyisp_edge.daemon.surroundings import Surroundings
     from easyisp_edge.domain.central import Enrolled
     from easyisp_edge.domain.payments import MoneyRecord
-    from easyisp_edge.services.access import AccessService
-    from easyisp_edge.services.enrolment import NewKey
-    from easyisp_edge.services.selling import Selling
-    from easyisp_edge.services.settlement import SettlementService
-    from easyisp_edge.services.shelf import Shelf
+    from easyisp_edge.services.access.granting import AccessService
+    from easyisp_edge.services.money.selling import Selling
+    from easyisp_edge.services.money.settlement import SettlementService
+    from easyisp_edge.services.money.shelf import Shelf
     from easyisp_edge.services.site import Site
+    from easyisp_edge.services.sync.enrolment import NewKey
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
 

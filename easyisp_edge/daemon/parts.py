@@ -15,37 +15,38 @@ from easyisp_edge.daemon.staff_parts import StaffParts
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.machine import Wake
 from easyisp_edge.portal_files import portal_folder
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.claims import ClaimGateway, ClaimService
-from easyisp_edge.services.claims_desk import ClaimsDesk
-from easyisp_edge.services.gateways_desk import GatewaysDesk
-from easyisp_edge.services.grants_desk import GrantsDesk
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.lockout import Lockout
+from easyisp_edge.services.access.logins import LoginService
+from easyisp_edge.services.access.presence import Presence
+from easyisp_edge.services.access.sign_outs import SignOutService
+from easyisp_edge.services.back_office.claims_desk import ClaimsDesk
+from easyisp_edge.services.back_office.gateways_desk import GatewaysDesk
+from easyisp_edge.services.back_office.grants_desk import GrantsDesk
+from easyisp_edge.services.back_office.problems_desk import ProblemsDesk
+from easyisp_edge.services.back_office.staff_desk import StaffDesk
+from easyisp_edge.services.back_office.vouchers_desk import VouchersDesk
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.importing import ImportService
-from easyisp_edge.services.judgement import Substitute
-from easyisp_edge.services.lockout import Lockout
-from easyisp_edge.services.logins import LoginService
-from easyisp_edge.services.outages import Outages
-from easyisp_edge.services.posters import PosterService
-from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.problems import ProblemsDesk, ProblemService
-from easyisp_edge.services.purchase import PurchaseService
-from easyisp_edge.services.recovery import RecoveryService
-from easyisp_edge.services.registration import RegistrationService
-from easyisp_edge.services.selling import Selling
-from easyisp_edge.services.settlement import SettlementService
-from easyisp_edge.services.shelf import Shelf
-from easyisp_edge.services.sign_outs import SignOutService
+from easyisp_edge.services.importing.taking_over import ImportService
+from easyisp_edge.services.money.claims import ClaimGateway, ClaimService
+from easyisp_edge.services.money.judgement import Substitute
+from easyisp_edge.services.money.purchase import PurchaseService
+from easyisp_edge.services.money.registration import RegistrationService
+from easyisp_edge.services.money.selling import Selling
+from easyisp_edge.services.money.settlement import SettlementService
+from easyisp_edge.services.money.shelf import Shelf
+from easyisp_edge.services.money.sweep import SweepService
+from easyisp_edge.services.money.wallets import WalletService
+from easyisp_edge.services.money.webhook_money import WebhookMoney
+from easyisp_edge.services.portal.outages import Outages
+from easyisp_edge.services.portal.posters import PosterService
+from easyisp_edge.services.portal.problems import ProblemService
+from easyisp_edge.services.portal.recovery import RecoveryService
+from easyisp_edge.services.portal.standing import StandingService
+from easyisp_edge.services.portal.trials import TrialService
+from easyisp_edge.services.portal.vouchers import GUESSES, VoucherService
 from easyisp_edge.services.site import Site
-from easyisp_edge.services.staff import StaffDesk
-from easyisp_edge.services.standing import StandingService
-from easyisp_edge.services.sweep import SweepService
-from easyisp_edge.services.trials import TrialService
-from easyisp_edge.services.vouchers import GUESSES, VoucherService
-from easyisp_edge.services.vouchers_desk import VouchersDesk
-from easyisp_edge.services.wallets import WalletService
-from easyisp_edge.services.webhook_money import WebhookMoney
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_grants import ControlGrants
 from easyisp_edge.web.control_import import ControlImport
@@ -68,8 +69,8 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.routers import RouterHealth
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
+    from easyisp_edge.services.access.logins import Refusal
     from easyisp_edge.services.keyring import Keyring
-    from easyisp_edge.services.logins import Refusal
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
 

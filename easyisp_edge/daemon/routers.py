@@ -14,10 +14,10 @@ from easyisp_edge.config.certificates import read_certificate
 from easyisp_edge.daemon.bells import LoginsFirst
 from easyisp_edge.domain.routers import USER_MARK
 from easyisp_edge.errors import EdgeError, UnavailableError
-from easyisp_edge.services.disconnect import DisconnectService
-from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
-from easyisp_edge.services.hotspot_usage import HotspotUsage
-from easyisp_edge.services.reconcile import Reconciler
+from easyisp_edge.services.access.disconnect import DisconnectService
+from easyisp_edge.services.access.freeradius import FreeradiusService, ServedRouter
+from easyisp_edge.services.routers.hotspot_usage import HotspotUsage
+from easyisp_edge.services.routers.reconcile import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from easyisp_edge.config import Config, Router, RouterApi
     from easyisp_edge.daemon.parts import Parts
     from easyisp_edge.domain.sessions import Session
-    from easyisp_edge.services.freeradius import LoginDatabase
+    from easyisp_edge.services.access.freeradius import LoginDatabase
 
 
 def router_link(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from easyisp_edge.services.api_tokens import ApiTokens
-from easyisp_edge.services.gatekeeping import StaffGate
-from easyisp_edge.services.login_lockout import LoginLockout
-from easyisp_edge.services.login_tokens import KEY_PURPOSE, LoginTokens
-from easyisp_edge.services.passwords import USUAL_COST, Passwords
-from easyisp_edge.services.sign_in import SignIn
-from easyisp_edge.services.staff_logins import StaffLogins
-from easyisp_edge.services.staff_users import StaffUsers
+from easyisp_edge.services.staff.api_tokens import ApiTokens
+from easyisp_edge.services.staff.gatekeeping import StaffGate
+from easyisp_edge.services.staff.login_lockout import LoginLockout
+from easyisp_edge.services.staff.login_tokens import KEY_PURPOSE, LoginTokens
+from easyisp_edge.services.staff.logins import StaffLogins
+from easyisp_edge.services.staff.passwords import USUAL_COST, Passwords
+from easyisp_edge.services.staff.sign_in import SignIn
+from easyisp_edge.services.staff.users import StaffUsers
 from easyisp_edge.web.admin.audit import AuditArea
 from easyisp_edge.web.admin.auth import AuthArea
 from easyisp_edge.web.admin.users import UsersArea
@@ -21,8 +21,8 @@ from easyisp_edge.web.control_admin import ControlAdmin
 if TYPE_CHECKING:
     from easyisp_edge.services.identifiers import Identifiers
     from easyisp_edge.services.keyring import Keyring
-    from easyisp_edge.services.passwords import Cost
     from easyisp_edge.services.site import Site
+    from easyisp_edge.services.staff.passwords import Cost
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
 

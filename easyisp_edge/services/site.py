@@ -12,11 +12,11 @@ from easyisp_edge.config import ShortPayment
 from easyisp_edge.config.central import with_central
 from easyisp_edge.config.made_gateways import with_made
 from easyisp_edge.config.problems import ConfigError
-from easyisp_edge.errors import NotFoundError, UnavailableError
-from easyisp_edge.services.claims import ClaimRules
-from easyisp_edge.services.judgement import Receiver
-from easyisp_edge.services.limits import PushLimits
-from easyisp_edge.services.purchase import GatewayDoor
+from easyisp_edge.errors import InvalidError, NotFoundError, UnavailableError
+from easyisp_edge.services.money.claims import ClaimRules
+from easyisp_edge.services.money.judgement import Receiver
+from easyisp_edge.services.money.limits import PushLimits
+from easyisp_edge.services.money.purchase import GatewayDoor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,6 +51,21 @@ class Site:
 
     def __post_init__(self) -> None:
         self.declared = self.config
+
+    def named_tenant(self, tenant_id: str | None, *, field: str = "tenant") -> str:
+        """The tenant of that id, or the only one; `field` is where it would be named.
+
+        Raises:
+            NotFoundError: There is no such tenant.
+            InvalidError: There are several, and none is named.
+        """
+        if tenant_id is not None:
+            return self.config.tenant(tenant_id).id
+        only = self.config.only_tenant()
+        if only is None:
+            known = ", ".join(tenant.id for tenant in self.config.tenants)
+            raise InvalidError("tenant.which", f"Say for which tenant: {known}.", field=field)
+        return only.id
 
     def declare(self, config: Config) -> None:
         """Put in force what the files say now; what was made stays."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
     from easyisp_edge.errors import EdgeError
-    from easyisp_edge.services.judgement import Receiver
-    from easyisp_edge.services.settlement import SettlementService
+    from easyisp_edge.services.money.judgement import Receiver
+    from easyisp_edge.services.money.settlement import SettlementService
     from easyisp_edge.web.admin.serving import Desk
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.webhooks import MpesaWebhook

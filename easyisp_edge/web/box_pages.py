@@ -12,9 +12,9 @@ from easyisp_edge.domain.one_box import Meaning, Understood, understood
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError, RefusedError
-from easyisp_edge.services.claims import ClaimOrder
-from easyisp_edge.services.recovery import Trace
-from easyisp_edge.services.standing import Step
+from easyisp_edge.services.money.claims import ClaimOrder
+from easyisp_edge.services.portal.recovery import Trace
+from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import visit_of_form

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from easyisp_edge.config.router_setup import CAPTIVE_PATH
-from easyisp_edge.services.standing import Step
+from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.askers import asker_of
 from easyisp_edge.web.standing_pages import origin_of
 from easyisp_edge.web.visits import Device
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
     from easyisp_edge.domain.grants import Admission
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.askers import Asker
     from easyisp_edge.web.portal import Portal
 

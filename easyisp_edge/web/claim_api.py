@@ -10,9 +10,9 @@ from aiohttp import web
 from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
 from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.claims import ClaimOrder
 from easyisp_edge.services.identifiers import is_secret
-from easyisp_edge.services.standing import Step
+from easyisp_edge.services.money.claims import ClaimOrder
+from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.claim_pages import find_claim
 from easyisp_edge.web.portal_api import answer, bought
@@ -21,7 +21,7 @@ from easyisp_edge.web.visits import router_of_nas, tenant_of
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.claims import Claim
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.portal import Portal
 
 # A receipt alone.

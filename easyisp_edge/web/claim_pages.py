@@ -11,8 +11,8 @@ from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
 from easyisp_edge.domain.one_box import Meaning
 from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
-from easyisp_edge.services.claims import ClaimOrder
 from easyisp_edge.services.identifiers import is_secret
+from easyisp_edge.services.money.claims import ClaimOrder
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Pasted
 from easyisp_edge.web.pages_paying import paid_page

@@ -10,7 +10,7 @@ from aiohttp import web
 from easyisp_edge.domain.claims import ClaimState
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.staff import NOTE_LENGTH_MAX, ForCustomer, SeenMoney, named_tenant
+from easyisp_edge.services.back_office.staff_desk import NOTE_LENGTH_MAX, ForCustomer, SeenMoney
 from easyisp_edge.web.control_requests import (
     NAME_OF,
     WORD_LENGTH_MAX,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Grant
     from easyisp_edge.domain.payments import Payment
     from easyisp_edge.errors import EdgeError
-    from easyisp_edge.services.claims_desk import ClaimsDesk, ListedClaim
-    from easyisp_edge.services.posters import PosterService
-    from easyisp_edge.services.registration import NoticeAddresses, RegistrationService
-    from easyisp_edge.services.staff import StaffDesk
+    from easyisp_edge.services.back_office.claims_desk import ClaimsDesk, ListedClaim
+    from easyisp_edge.services.back_office.staff_desk import StaffDesk
+    from easyisp_edge.services.money.registration import NoticeAddresses, RegistrationService
+    from easyisp_edge.services.portal.posters import PosterService
 
 _PASTED_LENGTH_MAX = 2000
 
@@ -160,7 +160,7 @@ class Control:
 
     async def poster(self, request: web.Request) -> web.Response:
         """The picture that customers scan to pay for a package."""
-        tenant_id = named_tenant(self.posters.site, tenant_of(request.query))
+        tenant_id = self.posters.site.named_tenant(tenant_of(request.query))
         png = await self.posters.png(tenant_id, request.match_info["package"])
         return web.Response(body=png, content_type="image/png")
 

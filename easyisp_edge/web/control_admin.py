@@ -10,8 +10,8 @@ from aiohttp import web
 from easyisp_edge.domain.permissions import Role
 from easyisp_edge.domain.users import PASSWORD_LENGTH_MAX, UserStatus
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.staff import LISTED_MAX, named_tenant
-from easyisp_edge.services.staff_users import Author, NewUser, UserChange
+from easyisp_edge.services.back_office.staff_desk import LISTED_MAX
+from easyisp_edge.services.staff.users import Author, NewUser, UserChange
 from easyisp_edge.web.control_requests import WORD_LENGTH_MAX, asked_by, tenant_of
 from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import needed_text, read_object, text_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from easyisp_edge.domain.users import StaffUser
-    from easyisp_edge.services.staff_users import StaffUsers
+    from easyisp_edge.services.staff.users import StaffUsers
 
 _EMAIL_LENGTH_MAX = 254
 
@@ -61,7 +61,7 @@ class ControlAdmin:
             email=email,
             name=text_of(fields, "name", most=200, needed=False) or email.partition("@")[0],
             role=role,
-            tenant_id=tenant_id if role is Role.SUPER_ADMIN else named_tenant(self.users.site, tenant_id),
+            tenant_id=tenant_id if role is Role.SUPER_ADMIN else self.users.site.named_tenant(tenant_id),
             password=_password_of(fields),
         )
         return answer({"user": user_json(await self.users.add(new, Author(asked_by(request))))})

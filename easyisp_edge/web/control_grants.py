@@ -11,8 +11,8 @@ from easyisp_edge.config.field_types import parse_duration
 from easyisp_edge.domain.receipts import parse_receipt
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.grants_desk import Sought
-from easyisp_edge.services.staff import NOTE_LENGTH_MAX
+from easyisp_edge.services.back_office.grants_desk import Sought
+from easyisp_edge.services.back_office.staff_desk import NOTE_LENGTH_MAX
 from easyisp_edge.web.control_requests import WORD_LENGTH_MAX, asked_by, flag_of, limit_of, phone_of, tenant_of
 from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import needed_text, read_object, text_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.sessions import Session
-    from easyisp_edge.services.grants_desk import GrantsDesk
-    from easyisp_edge.services.listed_grants import ListedGrant
+    from easyisp_edge.services.back_office.grants_desk import GrantsDesk
+    from easyisp_edge.services.back_office.listed_grants import ListedGrant
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.importing_judge import ImportOrder
+from easyisp_edge.services.importing.judge import ImportOrder
 from easyisp_edge.web.control_requests import WORD_LENGTH_MAX, asked_by, flag_of
 from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import needed_text, parse_object, text_of
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from easyisp_edge.domain.imported_users import LegacyScheduler
-    from easyisp_edge.services.importing import ImportPlan, ImportService
-    from easyisp_edge.services.importing_judge import ImportLine
+    from easyisp_edge.services.importing.judge import ImportLine
+    from easyisp_edge.services.importing.taking_over import ImportPlan, ImportService
 
 # An export of twenty thousand users.
 ORDER_OCTETS_MAX = 4 * 1024 * 1024

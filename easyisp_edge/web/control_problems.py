@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from easyisp_edge.services.staff import NOTE_LENGTH_MAX
+from easyisp_edge.services.back_office.staff_desk import NOTE_LENGTH_MAX
 from easyisp_edge.web.control_requests import asked_by, flag_of, limit_of, tenant_of
 from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import read_object, text_of
@@ -15,7 +15,7 @@ from easyisp_edge.web.requests import read_object, text_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from easyisp_edge.services.problems import ListedProblem, ProblemsDesk
+    from easyisp_edge.services.back_office.problems_desk import ListedProblem, ProblemsDesk
 
 
 @dataclass(frozen=True, slots=True)

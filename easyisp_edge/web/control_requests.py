@@ -9,7 +9,7 @@ from aiohttp import web
 
 from easyisp_edge.domain.values import Money, Msisdn
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.staff import LISTED_MAX
+from easyisp_edge.services.back_office.staff_desk import LISTED_MAX
 from easyisp_edge.web.requests import needed_text, text_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import needed_text, read_object
 
 if TYPE_CHECKING:
-    from easyisp_edge.services.enrolment import EnrolmentService
-    from easyisp_edge.services.sync import SyncService
+    from easyisp_edge.services.sync.enrolment import EnrolmentService
+    from easyisp_edge.services.sync.in_step import SyncService
 
 _TEXT_LENGTH_MAX = 200
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from easyisp_edge.domain.vouchers import grouped
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.staff import NOTE_LENGTH_MAX
-from easyisp_edge.services.vouchers_desk import BatchOrder
+from easyisp_edge.services.back_office.staff_desk import NOTE_LENGTH_MAX
+from easyisp_edge.services.back_office.vouchers_desk import BatchOrder
 from easyisp_edge.web.control_requests import WORD_LENGTH_MAX, asked_by, limit_of, tenant_of
 from easyisp_edge.web.portal_api import answer
 from easyisp_edge.web.requests import needed_text, read_object, text_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from easyisp_edge.services.vouchers_desk import ListedBatch, VouchersDesk
+    from easyisp_edge.services.back_office.vouchers_desk import ListedBatch, VouchersDesk
 
 
 @dataclass(frozen=True, slots=True)

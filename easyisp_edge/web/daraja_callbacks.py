@@ -19,8 +19,8 @@ from easyisp_edge.web.requests import read_body
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from easyisp_edge.services.judgement import Receiver
-    from easyisp_edge.services.settlement import SettlementService
+    from easyisp_edge.services.money.judgement import Receiver
+    from easyisp_edge.services.money.settlement import SettlementService
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from easyisp_edge.domain.values import MacAddress
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.visits import Visit
 

@@ -18,7 +18,7 @@ from easyisp_edge.web.visits import Device
 if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.errors import EdgeError
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.portal import Portal
 
 _PATH_LENGTH_MAX = 40

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.payments import Disposition, Reason
 from easyisp_edge.domain.values import Money
-from easyisp_edge.services.outages import Outage
+from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.page_values import Offer, PaidShort, Shop
 from easyisp_edge.web.pay_menu import pay_menu
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.values import RateLimit
     from easyisp_edge.errors import EdgeError
     from easyisp_edge.machine import Clock
-    from easyisp_edge.services.access import AccessService
-    from easyisp_edge.services.claims import ClaimService
+    from easyisp_edge.services.access.granting import AccessService
+    from easyisp_edge.services.access.logins import LoginService
+    from easyisp_edge.services.access.sign_outs import SignOutService
     from easyisp_edge.services.identifiers import Identifiers
-    from easyisp_edge.services.logins import LoginService
-    from easyisp_edge.services.outages import Outages
-    from easyisp_edge.services.problems import ProblemService
-    from easyisp_edge.services.purchase import PurchaseService
-    from easyisp_edge.services.recovery import RecoveryService
-    from easyisp_edge.services.settlement import SettlementService
-    from easyisp_edge.services.shelf import Shelf
-    from easyisp_edge.services.sign_outs import SignOutService
+    from easyisp_edge.services.money.claims import ClaimService
+    from easyisp_edge.services.money.purchase import PurchaseService
+    from easyisp_edge.services.money.settlement import SettlementService
+    from easyisp_edge.services.money.shelf import Shelf
+    from easyisp_edge.services.money.wallets import WalletService
+    from easyisp_edge.services.portal.outages import Outages
+    from easyisp_edge.services.portal.problems import ProblemService
+    from easyisp_edge.services.portal.recovery import RecoveryService
+    from easyisp_edge.services.portal.standing import StandingService
+    from easyisp_edge.services.portal.trials import TrialService
+    from easyisp_edge.services.portal.vouchers import VoucherService
     from easyisp_edge.services.site import Site
-    from easyisp_edge.services.standing import StandingService
-    from easyisp_edge.services.trials import TrialService
-    from easyisp_edge.services.vouchers import VoucherService
-    from easyisp_edge.services.wallets import WalletService
     from easyisp_edge.store.store import Store
     from easyisp_edge.web.pages import Pages
     from easyisp_edge.web.pay_menu import PayMenu

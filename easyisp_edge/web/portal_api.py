@@ -18,8 +18,8 @@ from easyisp_edge.domain.schedules import WEEKDAYS
 from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
-from easyisp_edge.services.purchase import Order
-from easyisp_edge.services.standing import STEP_OF_STATE, Step
+from easyisp_edge.services.money.purchase import Order
+from easyisp_edge.services.portal.standing import STEP_OF_STATE, Step
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Package
     from easyisp_edge.domain.payments import Reason
     from easyisp_edge.domain.purchases import Purchase
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.portal import Portal
 
 # The hotspot's own pages, on the router's address, call this too. There are no cookies to protect.

@@ -11,8 +11,8 @@ from aiohttp import web
 from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.identifiers import is_secret
-from easyisp_edge.services.purchase import Order
-from easyisp_edge.services.standing import Step
+from easyisp_edge.services.money.purchase import Order
+from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import device_of, is_own
 from easyisp_edge.web.moving_pages import offer_to_move

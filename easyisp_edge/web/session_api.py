@@ -18,9 +18,9 @@ from easyisp_edge.domain.logins import LoginRequest
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError, NotFoundError, RefusedError
-from easyisp_edge.services.logins import Refusal
-from easyisp_edge.services.outages import Outage
-from easyisp_edge.services.standing import Step, lapses_at
+from easyisp_edge.services.access.logins import Refusal
+from easyisp_edge.services.portal.outages import Outage
+from easyisp_edge.services.portal.standing import Step, lapses_at
 from easyisp_edge.web.askers import asker_of
 from easyisp_edge.web.origins import is_by_page_of, portal_urls
 from easyisp_edge.web.portal import speed_of_contract
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.config import Router
     from easyisp_edge.domain.sessions import Session
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.askers import Asker
     from easyisp_edge.web.portal import Portal
 

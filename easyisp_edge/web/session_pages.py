@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
-from easyisp_edge.services.outages import Outage
-from easyisp_edge.services.problems import Problem
-from easyisp_edge.services.standing import Step, lapses_at
+from easyisp_edge.services.portal.outages import Outage
+from easyisp_edge.services.portal.problems import Problem
+from easyisp_edge.services.portal.standing import Step, lapses_at
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import holding, own_device, visit_of_form
 from easyisp_edge.web.page_values import Receipt
@@ -22,7 +22,7 @@ from easyisp_edge.web.visits import Device
 if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.payments import Payment
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.visits import Visit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.vouchers import grouped
-from easyisp_edge.services.problems import TEXT_LENGTH_MAX
+from easyisp_edge.services.portal.problems import TEXT_LENGTH_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
-from easyisp_edge.services.standing import Step, lapses_at, opens_at
+from easyisp_edge.services.portal.standing import Step, lapses_at, opens_at
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Own
 from easyisp_edge.web.pages_choosing import error_page
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from easyisp_edge.config import Tenant
     from easyisp_edge.domain.grants import Admission
     from easyisp_edge.domain.values import MacAddress
-    from easyisp_edge.services.standing import Standing
+    from easyisp_edge.services.portal.standing import Standing
     from easyisp_edge.web.page_values import ClaimStep, Offer, Phase
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.visits import Device

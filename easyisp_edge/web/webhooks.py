@@ -15,7 +15,7 @@ from easyisp_edge.adapters.daraja.c2b import parse_c2b
 from easyisp_edge.adapters.daraja.messages import callback_account, parse_stk_callback
 from easyisp_edge.domain.payments import EvidenceSource
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.webhook_money import WebhookMoney
+from easyisp_edge.services.money.webhook_money import WebhookMoney
 from easyisp_edge.web.admin.models import ApiModel
 from easyisp_edge.web.admin.operations import Call, Door, operation
 from easyisp_edge.web.requests import read_body

@@ -16,7 +16,7 @@ from easyisp_edge.domain.payments import EvidenceSource
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
+from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Store, Tables, running
 from easyisp_edge.system import SystemRandomness, SystemTime

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from easyisp_edge.domain.permissions import Permission, Role
 from easyisp_edge.domain.users import Caller
-from easyisp_edge.services.payment_lists import PaymentLists
-from easyisp_edge.services.statistics import StatisticsService
+from easyisp_edge.services.back_office.payment_lists import PaymentLists
+from easyisp_edge.services.back_office.statistics import StatisticsService
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Store
 from easyisp_edge.system import SystemTime

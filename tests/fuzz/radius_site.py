@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.lockout import Lockout, LockoutLimits
-from easyisp_edge.services.logins import LoginService
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.lockout import Lockout, LockoutLimits
+from easyisp_edge.services.access.logins import LoginService
+from easyisp_edge.services.access.presence import Presence
 from tests.fakes.clocks import START
 from tests.fuzz.radius_door import WatchedDoor, promise
 from tests.fuzz.radius_judgement import DEVICE, ROUTERS, STATUS, attributes

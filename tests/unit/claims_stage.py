@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn
-from easyisp_edge.services.claims import ClaimGateway, ClaimOrder, ClaimRules, ClaimService
-from easyisp_edge.services.judgement import Receiver, Substitute
-from easyisp_edge.services.settlement import SettlementService
-from easyisp_edge.services.shelf import Shelf
-from easyisp_edge.services.sweep import SweepService
-from easyisp_edge.services.wallets import WalletService
+from easyisp_edge.services.money.claims import ClaimGateway, ClaimOrder, ClaimRules, ClaimService
+from easyisp_edge.services.money.judgement import Receiver, Substitute
+from easyisp_edge.services.money.settlement import SettlementService
+from easyisp_edge.services.money.shelf import Shelf
+from easyisp_edge.services.money.sweep import SweepService
+from easyisp_edge.services.money.wallets import WalletService
 from tests.fakes.gateway import FakeGateway, money_record
 from tests.unit.shop import (
     GATEWAY,

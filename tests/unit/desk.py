@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from easyisp_edge.config import load_config
-from easyisp_edge.services.claims_desk import ClaimsDesk
-from easyisp_edge.services.judgement import NO_SUBSTITUTE
-from easyisp_edge.services.posters import PosterService
-from easyisp_edge.services.registration import RegistrationService
-from easyisp_edge.services.settlement import SettlementService
-from easyisp_edge.services.shelf import Shelf
+from easyisp_edge.services.back_office.claims_desk import ClaimsDesk
+from easyisp_edge.services.back_office.staff_desk import StaffDesk
+from easyisp_edge.services.money.judgement import NO_SUBSTITUTE
+from easyisp_edge.services.money.registration import RegistrationService
+from easyisp_edge.services.money.settlement import SettlementService
+from easyisp_edge.services.money.shelf import Shelf
+from easyisp_edge.services.money.sweep import SweepService
+from easyisp_edge.services.portal.posters import PosterService
 from easyisp_edge.services.site import Site
-from easyisp_edge.services.staff import StaffDesk
-from easyisp_edge.services.sweep import SweepService
 from easyisp_edge.web.control import Control
 from tests.fakes.gateway import FakeGateway
 from tests.unit.shop import Books, open_books

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.sessions import Session
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.grants_desk import GrantsDesk
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.presence import Presence
+from easyisp_edge.services.back_office.grants_desk import GrantsDesk
 from easyisp_edge.web.control_grants import ControlGrants
 from tests.unit.desk import Office, open_office
 from tests.unit.shop import HOUR, MAC, ROUTER, TENANT, add_grant

@@ -19,7 +19,7 @@ from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn, RateLimit
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge, Receiver
+from easyisp_edge.services.money.judgement import Judge, Receiver
 from easyisp_edge.store import migrations
 from easyisp_edge.store.checks import broken_rules
 from easyisp_edge.store.connections import ThreadedDatabase

@@ -30,7 +30,7 @@ from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import UnavailableError
 from easyisp_edge.lab.mikrotik.radius_packets import radius_dictionary
 from easyisp_edge.machine import UdpAddress
-from easyisp_edge.services.logins import LoginService
+from easyisp_edge.services.access.logins import LoginService
 from tests.fuzz import radius_judgement
 from tests.fuzz.radius_door import GRANTED, BrokenPromiseError, WatchedDoor
 from tests.fuzz.radius_fuzz import ACCOUNTING_DOOR, LENIENT_ROUTER, RIGHT_PASSWORD, SEALED, offered

@@ -45,8 +45,8 @@ HOMES: dict[str, set[str]] = {
     "sqlite3": {"store", "adapters/freeradius", "hub/store"},
     "pydantic": {"config", "adapters/daraja", "adapters/central", "lab/daraja", "web/admin", "web/webhooks.py", "hub"},
     "pydantic_core": {"config", "web/admin"},
-    "nacl": {"services/passwords.py", "store/sealing.py", "adapters/central", "hub/keys.py"},
-    "jwt": {"services/login_tokens.py"},
+    "nacl": {"services/staff/passwords.py", "store/sealing.py", "adapters/central", "hub/keys.py"},
+    "jwt": {"services/staff/login_tokens.py"},
 }
 # Named in a signature there, never run.
 NAMED_ONLY = {"httpx": {"daemon", "hub/services.py"}}

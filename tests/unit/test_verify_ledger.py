@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from easyisp_edge.__main__ import main
-from easyisp_edge.services.judgement import Judge
+from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store.checks import ALL_RULES
 from tests.fakes.clocks import START
 from tests.fakes.gateway import callback_paid

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.packages import Service
-from easyisp_edge.services.lockout import Lockout
-from easyisp_edge.services.trials import TrialService
-from easyisp_edge.services.vouchers import GUESSES, VoucherService
-from easyisp_edge.services.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.access.lockout import Lockout
+from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.portal.trials import TrialService
+from easyisp_edge.services.portal.vouchers import GUESSES, VoucherService
 from easyisp_edge.web.control_vouchers import ControlVouchers
 from tests.unit.desk import FILES, Office, open_office
 from tests.unit.shop import MAC, ROUTER, TENANT

@@ -21,17 +21,17 @@ from easyisp_edge.lab.mikrotik import MikrotikLab, MikrotikOptions, TrapError
 from easyisp_edge.lab.mikrotik import RadiusServer as RadiusEntry
 from easyisp_edge.lab.mikrotik.sessions import SessionIds
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.disconnect import DisconnectService
-from easyisp_edge.services.lockout import Lockout
-from easyisp_edge.services.logins import LoginService
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.disconnect import DisconnectService
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.lockout import Lockout
+from easyisp_edge.services.access.logins import LoginService
+from easyisp_edge.services.access.presence import Presence
 from easyisp_edge.store.store import Tables
 from easyisp_edge.system import SocketUdpEndpoint
 from easyisp_edge.timekeeping import BoxClock, ClockMark
 from tests.fakes.mikrotik_stage import HandClock, SeededRandomness
-from tests.unit.services.accounting_desk import MemoryStore
+from tests.unit.services.access.accounting_desk import MemoryStore
 from tests.unit.shop import ROUTER, TENANT, add_grant, tables_in_memory
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import aiohttp
 
 from easyisp_edge.domain.permissions import Role
 from easyisp_edge.domain.values import MacAddress
-from easyisp_edge.services.problems import Problem
-from easyisp_edge.services.staff_users import Author, NewUser
+from easyisp_edge.services.portal.problems import Problem
+from easyisp_edge.services.staff.users import Author, NewUser
 from easyisp_edge.web.admin.areas import AREAS
 from easyisp_edge.web.admin.auth import AuthArea
 from easyisp_edge.web.admin.openapi import document

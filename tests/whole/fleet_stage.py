@@ -27,14 +27,14 @@ from easyisp_edge.adapters.daraja.c2b import parse_c2b
 from easyisp_edge.adapters.daraja.messages import parse_stk_callback
 from easyisp_edge.domain.central import SyncSite
 from easyisp_edge.domain.events import Stream
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.central_config import CentralConfigService
+from easyisp_edge.services.access.granting import AccessService
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
-from easyisp_edge.services.sync import SyncService
-from easyisp_edge.services.sync_apart import Progress, TakingBack
-from easyisp_edge.services.sync_down import DownService
-from easyisp_edge.services.sync_link import SyncLink
+from easyisp_edge.services.money.judgement import Judge
+from easyisp_edge.services.sync.apart import Progress, TakingBack
+from easyisp_edge.services.sync.central_config import CentralConfigService
+from easyisp_edge.services.sync.down import DownService
+from easyisp_edge.services.sync.in_step import SyncService
+from easyisp_edge.services.sync.link import SyncLink
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.digests import digests
 from easyisp_edge.store.store import Store
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.database_address import DatabaseAddress
     from easyisp_edge.hub.hub import Hub
-    from easyisp_edge.services.settlement import SettlementService
+    from easyisp_edge.services.money.settlement import SettlementService
     from easyisp_edge.services.site import Site
     from easyisp_edge.store.store import Tables
 

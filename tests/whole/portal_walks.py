@@ -18,8 +18,8 @@ from easyisp_edge.config.router_setup import CAPTIVE_PATH
 from easyisp_edge.domain.reach import FAILURES_TO_TELL
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.lab.daraja import Behaviour, Fault, Payer
-from easyisp_edge.services.outages import Outage
-from easyisp_edge.services.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.web.captive_api import EXPECTED
 from tests.whole.browsing import PAY, BrowsedStage, Customer
 from tests.whole.money_stage import ANY_NUMBER_OF_PROMPTS

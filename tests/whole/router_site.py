@@ -17,11 +17,11 @@ from easyisp_edge.domain.routers import USER_MARK
 from easyisp_edge.lab.mikrotik import MikrotikLab, MikrotikOptions
 from easyisp_edge.loops import every
 from easyisp_edge.machine import ClockState, Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.hotspot_usage import HotspotUsage
-from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.reconcile import Reconciler
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.presence import Presence
+from easyisp_edge.services.routers.hotspot_usage import HotspotUsage
+from easyisp_edge.services.routers.reconcile import Reconciler
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.store import Store, running
 from easyisp_edge.system import SystemRandomness

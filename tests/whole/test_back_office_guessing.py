@@ -13,9 +13,9 @@ from nacl.pwhash import argon2id
 
 from easyisp_edge.domain.permissions import Role
 from easyisp_edge.domain.users import UserStatus
-from easyisp_edge.services.login_lockout import LoginLimits
-from easyisp_edge.services.passwords import WAITING_MAX
-from easyisp_edge.services.staff_users import Author, UserChange
+from easyisp_edge.services.staff.login_lockout import LoginLimits
+from easyisp_edge.services.staff.passwords import WAITING_MAX
+from easyisp_edge.services.staff.users import Author, UserChange
 from tests.whole.back_office_site import PASSWORD, BackOfficeSite
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ PROVEN: dict[str, tuple[str, ...]] = {
         "unit/adapters/test_daraja_messages.py::test_codes_without_certainty_are_unknown",
     ),
     "query and callback end in one payment": (
-        "unit/services/test_settlement_orders.py::test_all_orders_end_the_same",
+        "unit/services/money/test_settlement_orders.py::test_all_orders_end_the_same",
         "whole/test_forgery.py::test_the_first_callback_told_many_times_at_once_books_once",
     ),
     "a pasted message is only a key to M-Pesa's own record": (
@@ -49,8 +49,8 @@ PROVEN: dict[str, tuple[str, ...]] = {
     ),
     "speeds the right way round, caps over sessions and beyond 4 GiB": (
         "unit/adapters/test_radius_logins.py::test_a_router_reads_the_speed_that_was_meant",
-        "unit/services/test_logins.py::test_data_counts_over_all_sessions",
-        "unit/services/test_accounting.py::test_counters_have_64_bits",
+        "unit/services/access/test_logins.py::test_data_counts_over_all_sessions",
+        "unit/services/access/test_accounting.py::test_counters_have_64_bits",
     ),
     "no parameter leads the page elsewhere": (
         "whole/test_xss.py::test_parameters_are_words_and_lead_nowhere",
@@ -62,7 +62,7 @@ PROVEN: dict[str, tuple[str, ...]] = {
     ),
     "the password is looked at": ("unit/web/test_session_api.py::test_a_wrong_password_is_refused",),
     "a device signs out itself alone": ("unit/web/test_session_api.py::test_no_device_signs_out_another",),
-    "a voucher is taken once": ("unit/services/test_vouchers.py::test_of_many_who_are_at_it_at_once_one_wins",),
+    "a voucher is taken once": ("unit/services/portal/test_vouchers.py::test_of_many_who_are_at_it_at_once_one_wins",),
     "a manual payment and its wallet are one transaction": (
         "unit/web/admin/test_manual_payments.py::test_recorded_money_is_in_the_wallet",
         "unit/web/admin/test_manual_payments.py::test_clearing_that_is_cut_off_goes_on_where_it_was",

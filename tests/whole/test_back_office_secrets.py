@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from easyisp_edge.domain.permissions import Role
-from easyisp_edge.services.login_tokens import KEY_PURPOSE
+from easyisp_edge.services.staff.login_tokens import KEY_PURPOSE
 from easyisp_edge.web.webhooks import KEY_HEADER, PATHS
 from tests.unit.web.webhook_bodies import stk_body
 from tests.whole.back_office_requests import right

@@ -14,8 +14,8 @@ import pytest
 
 from easyisp_edge.domain.permissions import Permission, Role
 from easyisp_edge.domain.users import TOKEN_LIFE
-from easyisp_edge.services.login_tokens import API_TOKEN_PREFIX, LoginTokens
-from easyisp_edge.services.staff_users import Author, UserChange
+from easyisp_edge.services.staff.login_tokens import API_TOKEN_PREFIX, LoginTokens
+from easyisp_edge.services.staff.users import Author, UserChange
 from tests.whole.back_office_requests import OPEN, right
 from tests.whole.back_office_site import OPERATIONS, BackOfficeSite
 

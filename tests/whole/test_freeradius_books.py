@@ -12,10 +12,10 @@ import pytest
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import NAIROBI, DataVolume
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.freeradius import FreeradiusService, ServedRouter
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.freeradius import FreeradiusService, ServedRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.presence import Presence
 from tests.fakes.freeradius_stage import (
     DATABASES,
     FROM_MAC,

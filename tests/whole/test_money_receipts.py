@@ -21,7 +21,7 @@ from easyisp_edge.lab.daraja import (
     NoApiMerchant,
 )
 from easyisp_edge.lab.daraja.identifiers import Identifiers
-from easyisp_edge.services.sweep import LIST_REACHES_BACK, PAUSE_SECONDS, PIECE
+from easyisp_edge.services.money.sweep import LIST_REACHES_BACK, PAUSE_SECONDS, PIECE
 from easyisp_edge.system import SystemClock, SystemRandomness
 from tests.whole.money_stage import (
     PAYBILL_LISTED,

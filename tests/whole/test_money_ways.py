@@ -20,7 +20,7 @@ from easyisp_edge.lab.daraja import (
     QueryHandling,
     TrxZone,
 )
-from easyisp_edge.services.sweep import QUERIES_LATE
+from easyisp_edge.services.money.sweep import QUERIES_LATE
 from tests.whole.money_stage import (
     ANY_NUMBER_OF_PROMPTS,
     PAYBILL_BOTH,

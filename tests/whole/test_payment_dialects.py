@@ -92,7 +92,7 @@ async def test_a_push_without_an_answer_in_time_leaves_the_page_waiting(
 ) -> None:
     """While Daraja says nothing at all, the customer has a page; a payment meanwhile grants."""
     monkeypatch.setattr("easyisp_edge.daemon.life.PUSHES_FINISH_SECONDS", 0.5)
-    monkeypatch.setattr("easyisp_edge.services.purchase.ANSWER_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("easyisp_edge.services.money.purchase.ANSWER_WAIT_SECONDS", 1.0)
     options = behaving(Behaviour(fault=Fault.NEVER, goes_through=True))
     async with Stage(tmp_path, daraja_options=options) as stage:
         purchase_id = await stage.buy()

@@ -11,7 +11,7 @@ import pytest
 from easyisp_edge.domain.reach import FAILURES_TO_TELL
 from easyisp_edge.domain.vouchers import grouped
 from easyisp_edge.lab.daraja import Behaviour, CallbackHandling, Fault
-from easyisp_edge.services.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, VouchersDesk
 from tests.whole.browsing import BrowsedStage
 from tests.whole.stage import (
     ADDRESS,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easyisp_edge.lab.mikrotik.errors import TrapError
-from easyisp_edge.services import grant_life
-from easyisp_edge.services.router_sessions import SILENT_SECONDS
+from easyisp_edge.services.access import grant_life
+from easyisp_edge.services.routers.sessions import SILENT_SECONDS
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, TENANT
 from tests.whole.router_site import RouterSite
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easyisp_edge.lab.mikrotik.faults import Fault, FaultKind
-from easyisp_edge.services import grant_life
+from easyisp_edge.services.access import grant_life
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, TENANT
 from tests.whole.router_site import RouterSite
 

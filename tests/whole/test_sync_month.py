@@ -20,10 +20,10 @@ from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.payments import EvidenceSource
 from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.values import MacAddress, Msisdn
-from easyisp_edge.services import grant_life
+from easyisp_edge.services.access import grant_life
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
-from easyisp_edge.services.sync_link import RETURN_SECONDS
+from easyisp_edge.services.money.judgement import Judge
+from easyisp_edge.services.sync.link import RETURN_SECONDS
 from easyisp_edge.system import SystemRandomness
 from tests.bench.books import paid_callback
 from tests.fakes.hub_stage import hub_config, running_hub

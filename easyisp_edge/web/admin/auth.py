@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.services.api_tokens import refuse_programs
+from easyisp_edge.services.staff.api_tokens import refuse_programs
 from easyisp_edge.web.admin.operations import Door, operation
 from easyisp_edge.web.admin.people import (
     Credentials,
@@ -24,9 +24,9 @@ from easyisp_edge.web.askers import source_of
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.users import Caller
-    from easyisp_edge.services.api_tokens import ApiTokens
-    from easyisp_edge.services.sign_in import SignIn
-    from easyisp_edge.services.staff_users import StaffUsers
+    from easyisp_edge.services.staff.api_tokens import ApiTokens
+    from easyisp_edge.services.staff.sign_in import SignIn
+    from easyisp_edge.services.staff.users import StaffUsers
     from easyisp_edge.web.admin.operations import Call
 
 

@@ -11,7 +11,7 @@ from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.customers_desk import CustomersDesk, ListedCustomer, ShownCustomer
+from easyisp_edge.services.back_office.customers_desk import CustomersDesk, ListedCustomer, ShownCustomer
 from easyisp_edge.store.customers import CustomersSought
 from easyisp_edge.web.admin.grants import Connection, ShownGrantModel, grant_model
 from easyisp_edge.web.admin.identities import Device, Phone

@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.services.grant_pages import GrantPages, ShownGrant
-from easyisp_edge.services.grants_desk import EXTENDED_MOST, GrantsDesk
+from easyisp_edge.services.back_office.grant_pages import GrantPages, ShownGrant
+from easyisp_edge.services.back_office.grants_desk import EXTENDED_MOST, GrantsDesk
 from easyisp_edge.store.grant_pages import GrantsSought, GrantStanding
 from easyisp_edge.web.admin.identities import Device, Phone, Receipt
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Instant, Key, Line, Listed, Shillings, next_cursor

@@ -9,7 +9,7 @@ from pydantic import Field
 from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.manual_payments import Listed, ManualPayments, TakenByHand
+from easyisp_edge.services.back_office.manual_payments import Listed, ManualPayments, TakenByHand
 from easyisp_edge.web.admin.models import LIMIT_MAX, ApiModel, Instant, Key, Line, Shillings, SumOfShillings
 from easyisp_edge.web.admin.operations import Call, operation
 

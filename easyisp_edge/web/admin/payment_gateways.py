@@ -8,8 +8,8 @@ from pydantic import Field, StringConstraints
 
 from easyisp_edge.config import ConfigError, Environment, GatewayType, SubType
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.services.gateway_listing import ShownGateway
-from easyisp_edge.services.gateways_desk import GatewaysDesk
+from easyisp_edge.services.back_office.gateway_listing import ShownGateway
+from easyisp_edge.services.back_office.gateways_desk import GatewaysDesk
 from easyisp_edge.web.admin.models import ApiModel, Instant
 from easyisp_edge.web.admin.operations import Answer, Call, operation
 from easyisp_edge.web.admin.problems import Fault, InvalidInputError

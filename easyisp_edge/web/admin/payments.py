@@ -14,9 +14,9 @@ from easyisp_edge.domain.payments import Disposition, Reason
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.domain.values import MacAddress, Msisdn
 from easyisp_edge.errors import InvalidError
-from easyisp_edge.services.payment_lists import PaymentLists, Span, Wanted
-from easyisp_edge.services.staff import ForCustomer, Handled, StaffDesk
-from easyisp_edge.services.statistics import StatisticsService
+from easyisp_edge.services.back_office.payment_lists import PaymentLists, Span, Wanted
+from easyisp_edge.services.back_office.staff_desk import ForCustomer, Handled, StaffDesk
+from easyisp_edge.services.back_office.statistics import StatisticsService
 from easyisp_edge.store.payment_lists import ListedPayment, ListStatus
 from easyisp_edge.web.admin.models import (
     LIMIT_MAX,

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.services.problems import ListedProblem, ProblemsDesk
-from easyisp_edge.services.staff import NOTE_LENGTH_MAX
+from easyisp_edge.services.back_office.problems_desk import ListedProblem, ProblemsDesk
+from easyisp_edge.services.back_office.staff_desk import NOTE_LENGTH_MAX
 from easyisp_edge.web.admin.identities import Device
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Instant, Listed, next_cursor
 from easyisp_edge.web.admin.operations import Call, operation

@@ -8,7 +8,7 @@ from pydantic import Field
 from easyisp_edge.config import Router, RouterMode
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.domain.routers import LinkState, RouterHealth
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.presence import Presence
 from easyisp_edge.services.site import Site
 from easyisp_edge.web.admin.models import ApiModel, Instant, Listed
 from easyisp_edge.web.admin.operations import Call, operation

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.errors import ForbiddenError, InvalidError, UnauthenticatedError
-from easyisp_edge.services.staff import named_tenant
 from easyisp_edge.web.admin.models import ApiModel
 from easyisp_edge.web.admin.operations import Answer, Call, Door, operations_of
 from easyisp_edge.web.admin.problems import InvalidInputError
@@ -92,7 +91,7 @@ class Desk:
             InvalidError: There are several, and none is named.
         """
         tenant_id = meant(caller, request.query.get(TENANT_QUERY), self.site)
-        return named_tenant(self.site, None, field=TENANT_QUERY) if tenant_id is None else tenant_id
+        return self.site.named_tenant(None, field=TENANT_QUERY) if tenant_id is None else tenant_id
 
 
 def _read_query(model: type[M], request: web.Request) -> M:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.domain.sessions import Session
-from easyisp_edge.services.session_pages import SessionPages, SessionsSought
+from easyisp_edge.services.back_office.session_pages import SessionPages, SessionsSought
 from easyisp_edge.web.admin.identities import Device
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Instant, Key, Listed, next_cursor
 from easyisp_edge.web.admin.operations import Call, operation

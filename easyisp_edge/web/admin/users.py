@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.permissions import Permission, Role, permissions_of
-from easyisp_edge.services.staff_users import Author, NewUser, UserChange
+from easyisp_edge.services.staff.users import Author, NewUser, UserChange
 from easyisp_edge.web.admin.models import Listed, next_cursor
 from easyisp_edge.web.admin.operations import Door, operation
 from easyisp_edge.web.admin.people import (
@@ -22,7 +22,7 @@ from easyisp_edge.web.admin.whose import WhoseQuery, whose
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from easyisp_edge.services.staff_users import StaffUsers
+    from easyisp_edge.services.staff.users import StaffUsers
     from easyisp_edge.web.admin.operations import Call
 
 

@@ -18,7 +18,7 @@ from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.domain.vouchers import BATCH_VOUCHERS_MAX, Voucher, VoucherState, grouped
 from easyisp_edge.errors import ConflictError, InvalidError
-from easyisp_edge.services.voucher_sheet import (
+from easyisp_edge.services.back_office.voucher_sheet import (
     CARDS_PER_PAGE,
     HTML_END,
     Card,
@@ -26,7 +26,7 @@ from easyisp_edge.services.voucher_sheet import (
     html_begin,
     svg_pages,
 )
-from easyisp_edge.services.vouchers_desk import BatchOrder, BatchPage, ListedBatch, ShownBatch, VouchersDesk
+from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, BatchPage, ListedBatch, ShownBatch, VouchersDesk
 from easyisp_edge.web.admin.models import (
     ApiModel,
     CursorQuery,

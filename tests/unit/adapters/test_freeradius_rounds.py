@@ -16,11 +16,11 @@ from easyisp_edge.domain.logins import UsageKind, UsageReport
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import NAIROBI, DataVolume
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services import followed_grants, freeradius
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.freeradius import LOOK_EVERY_SECONDS, FreeradiusService, ServedRouter
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access import followed_grants, freeradius
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.freeradius import LOOK_EVERY_SECONDS, FreeradiusService, ServedRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.presence import Presence
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT, Books, add_grant, open_books
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import NAIROBI, Burst, DataVolume, MacAddress, Rate, RateLimit
 from easyisp_edge.errors import EdgeError, InvalidError
-from easyisp_edge.services.freeradius import wanted_login
+from easyisp_edge.services.access.freeradius import wanted_login
 from tests.unit.shop import HOUR, MAC
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 from easyisp_edge.commands.admin import _ROLES
 from easyisp_edge.domain.permissions import Role
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.passwords import Cost, Passwords
-from easyisp_edge.services.staff_users import StaffUsers
+from easyisp_edge.services.staff.passwords import Cost, Passwords
+from easyisp_edge.services.staff.users import StaffUsers
 from easyisp_edge.web.control import Control
 from easyisp_edge.web.control_admin import ControlAdmin
 from tests.fakes.clocks import SeededRandomness

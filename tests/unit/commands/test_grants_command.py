@@ -14,7 +14,7 @@ from easyisp_edge.daemon.control_socket import peer_name
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
-from easyisp_edge.services.grant_life import let_on_again, pause, take_off
+from easyisp_edge.services.access.grant_life import let_on_again, pause, take_off
 from tests.unit.desk import FILES
 from tests.unit.grants_stage import GrantsOffice, open_grants_office
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER

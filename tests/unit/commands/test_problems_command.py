@@ -9,7 +9,8 @@ import pytest
 
 from easyisp_edge.commands.control_client import staff_name
 from easyisp_edge.daemon.control_socket import peer_name
-from easyisp_edge.services.problems import Problem, ProblemsDesk, ProblemService
+from easyisp_edge.services.back_office.problems_desk import ProblemsDesk
+from easyisp_edge.services.portal.problems import Problem, ProblemService
 from easyisp_edge.web.control_problems import ControlProblems
 from tests.unit.desk import FILES, Office, open_office
 from tests.unit.shop import MAC, ROUTER, TENANT, a_purchase

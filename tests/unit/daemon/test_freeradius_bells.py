@@ -11,7 +11,7 @@ from easyisp_edge.machine import Wake
 from easyisp_edge.system import SystemClock
 
 if TYPE_CHECKING:
-    from easyisp_edge.services.freeradius import FreeradiusService
+    from easyisp_edge.services.access.freeradius import FreeradiusService
 
 
 class FakeService:

@@ -10,8 +10,8 @@ import pytest
 
 from easyisp_edge.daemon.parts import refusal_in_words
 from easyisp_edge.portal_files import portal_folder
-from easyisp_edge.services import logins
-from easyisp_edge.services.logins import Refusal
+from easyisp_edge.services.access import logins
+from easyisp_edge.services.access.logins import Refusal
 from easyisp_edge.web.texts import Texts
 
 TEXTS = Texts.load(portal_folder() / "translations")

@@ -11,9 +11,9 @@ from easyisp_edge.domain.claims import ClaimState
 from easyisp_edge.domain.ledger import AccountKind
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import Money
-from easyisp_edge.services.claiming import decide
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import NO_SUBSTITUTE, Judge, Receiver, Substitute, Verdict
+from easyisp_edge.services.money.claiming import decide
+from easyisp_edge.services.money.judgement import NO_SUBSTITUTE, Judge, Receiver, Substitute, Verdict
 from tests.fakes.clocks import START, SeededRandomness
 from tests.unit.shop import (
     HOUR,

@@ -13,11 +13,11 @@ from easyisp_edge.domain.logins import LoginAccepted, LoginAnswer, LoginRejected
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.lockout import Lockout
-from easyisp_edge.services.logins import LoginService, Refusal
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.lockout import Lockout
+from easyisp_edge.services.access.logins import LoginService, Refusal
+from easyisp_edge.services.access.presence import Presence
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT, Books, add_grant
 
 if TYPE_CHECKING:

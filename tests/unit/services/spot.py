@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.config import RouterMode
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.accounting import AccountingService, ReportingRouter
-from easyisp_edge.services.hotspot_usage import HotspotUsage
-from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.reconcile import Reconciler
+from easyisp_edge.services.access.accounting import AccountingService, ReportingRouter
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.presence import Presence
+from easyisp_edge.services.routers.hotspot_usage import HotspotUsage
+from easyisp_edge.services.routers.reconcile import Reconciler
 from tests.fakes.router import FakeRouter
 from tests.unit.shop import HOUR, ROUTER, TENANT, Books, add_grant
 

@@ -9,7 +9,7 @@ import pytest
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.values import Money
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
+from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store.checks import ALL_RULES, EXAMPLES_MAX, broken_rules
 from tests.fakes.clocks import START, SeededRandomness
 from tests.fakes.gateway import money_record

@@ -10,9 +10,9 @@ import pytest
 
 from easyisp_edge.domain.grants import Funding
 from easyisp_edge.domain.vouchers import Voucher, VoucherBatch, VoucherState
-from easyisp_edge.services.booking import Buyer
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
+from easyisp_edge.services.money.booking import Buyer
+from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store.vouchers import VoucherCounts
 from tests.fakes.clocks import START, SeededRandomness
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, TENANT, check_books, tables_in_memory

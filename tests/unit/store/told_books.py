@@ -15,10 +15,10 @@ from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn
 from easyisp_edge.domain.vouchers import VoucherBatch, VoucherState
-from easyisp_edge.services import grant_life
-from easyisp_edge.services.booking import Buyer
+from easyisp_edge.services.access import grant_life
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
+from easyisp_edge.services.money.booking import Buyer
+from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store.digests import digests
 from easyisp_edge.store.guards import unguarded
 from easyisp_edge.store.rebuild import follow

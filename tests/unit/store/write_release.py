@@ -24,10 +24,10 @@ from easyisp_edge.domain.sync import Lane
 from easyisp_edge.domain.users import ApiToken, StaffLogin, StaffUser, UserStatus
 from easyisp_edge.domain.values import Money
 from easyisp_edge.domain.vouchers import VoucherBatch
-from easyisp_edge.services.booking import Buyer, TakenOver, Told
-from easyisp_edge.services.corrections import refund_credit
 from easyisp_edge.services.identifiers import Identifiers
-from easyisp_edge.services.judgement import Judge
+from easyisp_edge.services.money.booking import Buyer, TakenOver, Told
+from easyisp_edge.services.money.corrections import refund_credit
+from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store import migrations
 from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.guards import unguarded

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.config import load_config
 from easyisp_edge.machine import Wake
-from easyisp_edge.services.access import AccessService
-from easyisp_edge.services.outages import Outages
-from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.shelf import Shelf
-from easyisp_edge.services.sign_outs import SignOutService
+from easyisp_edge.services.access.granting import AccessService
+from easyisp_edge.services.access.presence import Presence
+from easyisp_edge.services.access.sign_outs import SignOutService
+from easyisp_edge.services.money.shelf import Shelf
+from easyisp_edge.services.portal.outages import Outages
+from easyisp_edge.services.portal.standing import StandingService
 from easyisp_edge.services.site import Site
-from easyisp_edge.services.standing import StandingService
 from easyisp_edge.web.pages import Pages
 from easyisp_edge.web.portal import Portal
 from easyisp_edge.web.texts import Texts

@@ -11,14 +11,14 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from easyisp_edge.domain.routers import HotspotHost
 from easyisp_edge.domain.sessions import Session
-from easyisp_edge.services.judgement import NO_SUBSTITUTE
-from easyisp_edge.services.lockout import Lockout
-from easyisp_edge.services.logins import LoginService
-from easyisp_edge.services.presence import Presence
-from easyisp_edge.services.settlement import SettlementService
-from easyisp_edge.services.trials import TrialService
-from easyisp_edge.services.vouchers import VoucherService
-from easyisp_edge.services.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.access.lockout import Lockout
+from easyisp_edge.services.access.logins import LoginService
+from easyisp_edge.services.access.presence import Presence
+from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, VouchersDesk
+from easyisp_edge.services.money.judgement import NO_SUBSTITUTE
+from easyisp_edge.services.money.settlement import SettlementService
+from easyisp_edge.services.portal.trials import TrialService
+from easyisp_edge.services.portal.vouchers import VoucherService
 from easyisp_edge.web.app import _app
 from easyisp_edge.web.captive_api import CaptiveApi
 from easyisp_edge.web.portal_api import PortalApi

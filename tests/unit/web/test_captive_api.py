@@ -10,7 +10,7 @@ import pytest
 
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
-from easyisp_edge.services.presence import SEEN_FOR_SECONDS
+from easyisp_edge.services.access.presence import SEEN_FOR_SECONDS
 from easyisp_edge.web.captive_api import EXPECTED, EXPECTED_OF_HOST
 from easyisp_edge.web.visits import Device
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER

@@ -11,7 +11,7 @@ import pytest
 
 from easyisp_edge.web.control_import import ORDER_OCTETS_MAX, ControlImport
 from tests.fakes.clocks import START
-from tests.unit.services.test_importing import a_move, a_user
+from tests.unit.services.importing.test_importing import a_move, a_user
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.test_utils import TestClient
 
-    from tests.unit.services.test_importing import Move
+    from tests.unit.services.importing.test_importing import Move
 
     Client = TestClient[web.Request, web.Application]
     Serve = Callable[[web.Application], Awaitable[Client]]

@@ -11,9 +11,9 @@ import pytest
 
 from easyisp_edge.domain.grants import Funding, GrantState
 from easyisp_edge.domain.routers import LinkState, RouterHealth
-from easyisp_edge.services.grant_life import PAUSES_PER_DAY
-from easyisp_edge.services.lockout import LockoutLimits
-from easyisp_edge.services.outages import Outages
+from easyisp_edge.services.access.grant_life import PAUSES_PER_DAY
+from easyisp_edge.services.access.lockout import LockoutLimits
+from easyisp_edge.services.portal.outages import Outages
 from easyisp_edge.web.session_api import session_id_of
 from easyisp_edge.web.visits import Device
 from tests.unit.shop import HOUR, MAC, OTHER_MAC, ROUTER, TENANT

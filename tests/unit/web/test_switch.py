@@ -13,7 +13,7 @@ from aiohttp import web
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.schedules import Schedule
 from easyisp_edge.domain.values import DataVolume
-from easyisp_edge.services.presence import Presence
+from easyisp_edge.services.access.presence import Presence
 from easyisp_edge.web.errors import answer_errors
 from easyisp_edge.web.portal_pages import PortalPages
 from easyisp_edge.web.standing_pages import SwitchPages

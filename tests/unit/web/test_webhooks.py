@@ -17,7 +17,7 @@ from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services.webhook_money import WebhookMoney
+from easyisp_edge.services.money.webhook_money import WebhookMoney
 from easyisp_edge.web.admin.openapi import document
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app, callbacks_app

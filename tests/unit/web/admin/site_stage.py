@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.daemon.back_office import site_areas
 from easyisp_edge.portal_files import portal_folder
-from easyisp_edge.services.grants_desk import GrantsDesk
-from easyisp_edge.services.problems import ProblemsDesk
-from easyisp_edge.services.vouchers_desk import VouchersDesk
+from easyisp_edge.services.back_office.grants_desk import GrantsDesk
+from easyisp_edge.services.back_office.problems_desk import ProblemsDesk
+from easyisp_edge.services.back_office.vouchers_desk import VouchersDesk
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app
 from easyisp_edge.web.texts import Texts

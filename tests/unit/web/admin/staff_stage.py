@@ -13,8 +13,8 @@ from easyisp_edge.daemon.staff_parts import StaffParts
 from easyisp_edge.domain.permissions import Role
 from easyisp_edge.errors import NotFoundError
 from easyisp_edge.services.keyring import Keyring
-from easyisp_edge.services.passwords import Cost
-from easyisp_edge.services.staff_users import Author, NewUser
+from easyisp_edge.services.staff.passwords import Cost
+from easyisp_edge.services.staff.users import Author, NewUser
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app
 from tests.unit.shop import Books, open_books

@@ -10,9 +10,9 @@ import pytest
 
 from easyisp_edge.domain.permissions import Permission, Role, permissions_of
 from easyisp_edge.domain.users import UserStatus
-from easyisp_edge.services.passwords import Passwords
-from easyisp_edge.services.staff_logins import LOGINS_MAX
-from easyisp_edge.services.staff_users import Author, UserChange
+from easyisp_edge.services.staff.logins import LOGINS_MAX
+from easyisp_edge.services.staff.passwords import Passwords
+from easyisp_edge.services.staff.users import Author, UserChange
 from tests.fakes.clocks import START
 from tests.unit.web.admin.staff_stage import (
     ADMIN,
@@ -407,7 +407,7 @@ async def test_use_is_noted_once_an_hour(office: BackOffice) -> None:
 
 async def test_a_user_has_only_so_many_tokens(office: BackOffice, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more is refused, and says what to do."""
-    monkeypatch.setattr("easyisp_edge.services.api_tokens.TOKENS_MAX", 2)
+    monkeypatch.setattr("easyisp_edge.services.staff.api_tokens.TOKENS_MAX", 2)
     login = await office.token(ADMIN)
     for _ in range(2):
         await made_token(office, login)

@@ -14,8 +14,8 @@ from easyisp_edge.domain.paging import Position
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services.booking import Buyer, TakenOver
-from easyisp_edge.services.manual_payments import CLEARED_PER_TRANSACTION, ManualPayments, TakenByHand
+from easyisp_edge.services.back_office.manual_payments import CLEARED_PER_TRANSACTION, ManualPayments, TakenByHand
+from easyisp_edge.services.money.booking import Buyer, TakenOver
 from easyisp_edge.web.admin.manual_payments import ManualPaymentsArea
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app

@@ -17,7 +17,7 @@ from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.errors import UnavailableError
-from easyisp_edge.services.gateways_desk import GatewaysDesk
+from easyisp_edge.services.back_office.gateways_desk import GatewaysDesk
 from easyisp_edge.services.keyring import Keyring
 from easyisp_edge.services.site import Site
 from easyisp_edge.web.admin import payment_gateways
@@ -258,7 +258,7 @@ async def test_a_tenants_first_gateway_is_its_default(office: Office) -> None:
 
 async def test_there_is_an_end_to_making(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant has only so many gateways: one more is 409."""
-    monkeypatch.setattr("easyisp_edge.services.gateways_desk.GATEWAYS_MAX", 2)
+    monkeypatch.setattr("easyisp_edge.services.back_office.gateways_desk.GATEWAYS_MAX", 2)
     await office.make()
     await office.make()
     assert (await office.ask("POST", "", 409, json=PAYBILL))["code"] == "gateway.too_many"
@@ -436,7 +436,7 @@ async def test_a_test_asks_with_this_gateways_keys(office: Office) -> None:
 
 async def test_a_test_ends(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """M-Pesa that does not answer ends the test, not the patience."""
-    monkeypatch.setattr("easyisp_edge.services.gateways_desk.TEST_SECONDS", 0.02)
+    monkeypatch.setattr("easyisp_edge.services.back_office.gateways_desk.TEST_SECONDS", 0.02)
     made = await office.make()
     office.gateway.hold()
     async with asyncio.timeout(1):

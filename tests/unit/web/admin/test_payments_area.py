@@ -21,10 +21,10 @@ from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, Reason
 from easyisp_edge.domain.values import NAIROBI, Money, Msisdn
 from easyisp_edge.errors import InvalidError, UnavailableError
-from easyisp_edge.services import payment_lists
-from easyisp_edge.services.judgement import Judge, Receiver
-from easyisp_edge.services.payment_lists import PaymentLists, Span
-from easyisp_edge.services.statistics import StatisticsService
+from easyisp_edge.services.back_office import payment_lists
+from easyisp_edge.services.back_office.payment_lists import PaymentLists, Span
+from easyisp_edge.services.back_office.statistics import StatisticsService
+from easyisp_edge.services.money.judgement import Judge, Receiver
 from easyisp_edge.store.payment_lists import ListStatus
 from easyisp_edge.web.admin.payment_export import COLUMNS, defused, shillings, written
 from easyisp_edge.web.admin.payments import PaymentsArea

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from easyisp_edge.services.problems import Problem, ProblemService
+from easyisp_edge.services.portal.problems import Problem, ProblemService
 from tests.unit.shop import MAC, ROUTER, TENANT
 from tests.unit.web.admin.site_stage import SiteOffice, open_site_office
 

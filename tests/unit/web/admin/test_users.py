@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from easyisp_edge.domain.permissions import Permission, Role, permissions_of
 from easyisp_edge.domain.users import Caller, StaffUser, UserStatus
 from easyisp_edge.errors import ForbiddenError
-from easyisp_edge.services.staff_users import _refuse_beyond, _refuse_given
+from easyisp_edge.services.staff.users import _refuse_beyond, _refuse_given
 from tests.fakes.clocks import START
 from tests.unit.web.admin.staff_stage import (
     ADMIN,

@@ -1,0 +1,1 @@
+"""Access: grants from their start to their end, and what routers ask and report by RADIUS."""

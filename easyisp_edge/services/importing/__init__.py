@@ -1,0 +1,1 @@
+"""Users that somebody else sold, taken over."""

@@ -1,0 +1,1 @@
+"""Money: from the first prompt to the books, by whichever door it comes."""

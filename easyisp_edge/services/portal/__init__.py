@@ -1,0 +1,1 @@
+"""What customers meet at the portal beside paying."""

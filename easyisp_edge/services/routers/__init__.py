@@ -1,0 +1,1 @@
+"""Routers: what stands on them made equal to what was bought."""

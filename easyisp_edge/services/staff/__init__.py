@@ -1,0 +1,1 @@
+"""Who works at the back office, and how they prove it."""

@@ -1,0 +1,1 @@
+"""This box and its hub, kept in step."""
