@@ -52,8 +52,10 @@ class BrowsedStage(Stage):
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._browsers.aclose()
-        await super().__aexit__(*error)
+        try:
+            await self._browsers.aclose()
+        finally:
+            await super().__aexit__(*error)
 
     def _router_options(self) -> MikrotikOptions:
         return replace(super()._router_options(), portal_url=f"{self.portal_url}/")

@@ -239,9 +239,12 @@ class TestInAdvance:
             assert await stage.count("payments") == 0
 
     async def test_only_on_todays_receipt(self, tmp_path: Path) -> None:
-        """A receipt of yesterday, known or not, lets nobody on in advance."""
+        """A receipt of an earlier day, known or not, lets nobody on in advance.
+
+        Two days earlier: until three in the morning Nairobi's yesterday is today elsewhere, and is taken.
+        """
         async with CutOff.giving(tmp_path, "15m") as stage:
-            looking = await stage.paste(invented(days_ago=1), expect=202)
+            looking = await stage.paste(invented(days_ago=2), expect=202)
             assert "provisional" not in looking
             assert await stage.count("grants") == 0
 

@@ -266,7 +266,9 @@ class TestTrial:
     async def test_once_a_day(self, tmp_path: Path) -> None:
         """Offered to who has nothing; one tap, and the device is online; offered again only tomorrow."""
         files = {"tenants.toml": TENANTS, "packages.toml": PACKAGES + MORE}
-        async with Stage(tmp_path, files=files) as stage:
+        site = Stage(tmp_path, files=files)
+        site.time.move_to_noon()
+        async with site as stage:
             _, page = await stage.get("/", mac=MAC)
             assert "Try it for free" in words_of(page)
             assert "20 min, once a day" in words_of(page)

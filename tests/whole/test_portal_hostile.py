@@ -242,7 +242,8 @@ class Witness:
 
         async def dismiss(dialog: Any) -> None:
             witness.seen.append(f"dialog at {page.url}")
-            await dialog.dismiss()
+            with contextlib.suppress(Error):  # it went with the page, or with the browser
+                await dialog.dismiss()
 
         page.on("dialog", dismiss)
         page.on("request", lambda request: witness.asked(request.url))
@@ -268,7 +269,9 @@ class Witness:
         try:
             await self.page.goto(url, wait_until="load")
         except Error as error:
-            if "Download is starting" not in error.message:  # a receipt to keep is a file, and no page
+            if re.search(r"interrupted by another navigation|ERR_ABORTED", error.message) is not None:
+                await self.page.goto(url, wait_until="load")  # the page before it was on its way somewhere
+            elif "Download is starting" not in error.message:  # a receipt to keep is a file, and no page
                 raise
         await self.held()
 
