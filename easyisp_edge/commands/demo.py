@@ -8,10 +8,11 @@ import signal
 import socket
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from easyisp_edge.commands.demo_hub import running_hub
 from easyisp_edge.commands.logs import write_logs
 from easyisp_edge.commands.running import real_surroundings
 from easyisp_edge.config import load_config
@@ -27,24 +28,34 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from easyisp_edge.commands.demo_hub import DemoHub
     from easyisp_edge.daemon import Surroundings
 
 HOST = "127.0.0.1"
 ROUTER_ID = "demo"
 RADIUS_SECRET = "only-good-on-loopback"  # noqa: S105 - the lab's own
 DEVICES = (("AA:BB:CC:00:00:01", "10.5.50.11"), ("AA:BB:CC:00:00:02", "10.5.50.12"))
-_PORTAL_PORT, _PHONE_PORT, _OFFICE_PORT = 8080, 8090, 8081
+_PORTAL_PORT, _PHONE_PORT, _OFFICE_PORT, _HUB_PORT = 8080, 8090, 8081, 8700
 _OFFICE_EMAIL, _OFFICE_PASSWORD = "demo@example.com", "only for the demo"
 
+_DIRECT = """[callbacks]
+enabled = true
+public_url = "{url}"
+"""
+_BY_HUB = """[central]
+callbacks = true
+"""
+_PULL = """[gateway.pull]
+nominated_number = "0712345678"
+every = "1m"
+"""
 _FILES = {
     "edge.toml": """development = true
 [portal]
 address = "127.0.0.1"
 [admin]
 port = 0
-[callbacks]
-enabled = true
-public_url = "{callbacks}"
+{callbacks}
 [mpesa]
 base_url = "{daraja}"
 [radius]
@@ -93,9 +104,7 @@ consumer_secret = "lab-secret"
 passkey = "bfb279f9aa9bdbcf158e97dd71a467cd2e0c893059b10f78e6b72ada1ed2c919"
 environment = "sandbox"
 base_url = "{daraja}"
-[gateway.pull]
-nominated_number = "0712345678"
-every = "1m"
+{pull}
 """,
     "portal.toml": """title = "Demo Wi-Fi"
 support_phone = "0712 345 678"
@@ -117,10 +126,26 @@ secret = "only-good-on-loopback"
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands around the demo's box.
+
+    Args:
+        daraja: M-Pesa.
+        router: The router.
+        hub: The hub, where there is one.
+    """
+
+    daraja: DarajaLab
+    router: MikrotikLab
+    hub: DemoHub | None
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Offer the command."""
     parser = subparsers.add_parser("demo", help="try everything on this machine, with a stand-in M-Pesa and MikroTik")
     parser.add_argument("--radius", action="store_true", help="let devices on by RADIUS instead of hotspot users")
+    parser.add_argument("--hub", action="store_true", help="with a hub, which the box is enrolled at")
     parser.add_argument("--log-level", default="warning", choices=("debug", "info", "warning", "error"))
     parser.set_defaults(run=main)
 
@@ -129,11 +154,11 @@ def main(args: argparse.Namespace) -> int:
     """Run until Ctrl-C."""
     write_logs(args.log_level, as_json=False)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C before the daemon is there to be asked to stop
-        asyncio.run(_demo("radius" if args.radius else "hotspot-user"))
+        asyncio.run(_demo("radius" if args.radius else "hotspot-user", with_hub=args.hub))
     return 0
 
 
-async def _demo(mode: str) -> None:
+async def _demo(mode: str, *, with_hub: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="easyisp-edge-demo-") as name, _Doors() as doors:
         clock, randomness = SystemClock(), SystemRandomness()
         async with contextlib.AsyncExitStack() as stack:
@@ -145,20 +170,24 @@ async def _demo(mode: str) -> None:
             stack.push_async_callback(router.close)
             for mac, address in DEVICES:
                 router.connect_device(mac, address)
+            hub = None
+            if with_hub:
+                listening = socket.create_server((HOST, free_port(_HUB_PORT)))
+                stack.callback(listening.close)
+                hub = await stack.enter_async_context(running_hub(Path(name), listening, (clock, randomness)))
             values = {
                 "folder": name,
                 "mode": mode,
-                "callbacks": f"http://{HOST}:{doors.port('callbacks')}",
+                "callbacks": _BY_HUB if hub else _DIRECT.format(url=f"http://{HOST}:{doors.port('callbacks')}"),
+                "pull": "" if hub else _PULL,  # before a hub has taken the box in, it has no address to register
                 "daraja": daraja.base_url,
                 "login": f"{router.http_url}/login",
                 "api_port": router.api_port,
             }
-            await _run_daemon(Path(name), values, doors, daraja, router)
+            await _run_daemon(Path(name), values, doors, Beside(daraja, router, hub))
 
 
-async def _run_daemon(
-    folder: Path, values: dict[str, object], doors: _Doors, daraja: DarajaLab, router: MikrotikLab
-) -> None:
+async def _run_daemon(folder: Path, values: dict[str, object], doors: _Doors, beside: Beside) -> None:
     for name, text in _FILES.items():
         (folder / name).write_text(text.format(**values), encoding="utf-8")
     daemon = Daemon(load_config(folder, {}), doors.surroundings())
@@ -171,7 +200,9 @@ async def _run_daemon(
         await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if daemon.ready.is_set():
             await _open_office(daemon)
-            _announce(daemon, daraja, router)
+            if beside.hub is not None:
+                await beside.hub.take_in(daemon)
+            _announce(daemon, beside)
         else:
             ready.cancel()
 
@@ -182,17 +213,19 @@ async def _open_office(daemon: Daemon) -> None:
     await daemon.parts.people.users.add(somebody, Author("the demo"))
 
 
-def _announce(daemon: Daemon, daraja: DarajaLab, router: MikrotikLab) -> None:
+def _announce(daemon: Daemon, beside: Beside) -> None:
     """Say where to look. The portal's address is the one the router sends its first device to."""
     mac, _ = DEVICES[0]
-    sys.stdout.write(f"portal {router.portal_link(mac)}\n")
-    sys.stdout.write(f"phone {daraja.phone_url}\n")
+    sys.stdout.write(f"portal {beside.router.portal_link(mac)}\n")
+    sys.stdout.write(f"phone {beside.daraja.phone_url}\n")
     sys.stdout.write(f"office {daemon.doors.admin}/api/openapi.json\n")
     sys.stdout.write(f"health {daemon.doors.admin}/health\n")
     sys.stdout.write(
         "Choose a package, type any number such as 0712345678, then enter the PIN 1234 on the phone's page.\n"
     )
     sys.stdout.write(f"The back office lets in {_OFFICE_EMAIL} with the password: {_OFFICE_PASSWORD}\n")
+    if beside.hub is not None:
+        sys.stdout.write(beside.hub.said())
     sys.stdout.write("Ctrl-C ends the demo.\n")
     sys.stdout.flush()
 

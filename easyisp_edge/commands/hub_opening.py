@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import AsyncIterator, Coroutine
 
+    from easyisp_edge.hub.config import HubConfig
     from easyisp_edge.hub.parts import Parts
+    from easyisp_edge.hub.store.database import Database
 
 EXIT_DONE, EXIT_REFUSED = 0, 1
 CONFIG_FILE = Path("/etc/easyisp-hub/hub.toml")
@@ -36,16 +38,29 @@ async def opened_parts(file: Path) -> AsyncIterator[Parts]:
         EdgeError: The configuration, the key or the database cannot be opened.
     """
     # Only a hub needs these, and a box's other commands are to start without them.
-    from easyisp_edge.hub.config import load_hub_config  # noqa: PLC0415
-    from easyisp_edge.hub.keys import load_or_make_key  # noqa: PLC0415
+    from easyisp_edge.hub.identity import own_key  # noqa: PLC0415
     from easyisp_edge.hub.parts import build_parts  # noqa: PLC0415
-    from easyisp_edge.hub.store.database import open_database  # noqa: PLC0415
 
-    config, randomness = load_hub_config(file), SystemRandomness()
-    key = load_or_make_key(config.key_file, randomness)
-    database = await open_database(config.database)
-    try:
+    randomness = SystemRandomness()
+    async with opened_books(file) as (config, database):
+        key = await own_key(database, config.key_file, randomness)
         yield build_parts(config, database, key, SystemClock(), randomness)
+
+
+@contextlib.asynccontextmanager
+async def opened_books(file: Path) -> AsyncIterator[tuple[HubConfig, Database]]:
+    """The hub's configuration and its database; its key may be missing.
+
+    Raises:
+        EdgeError: One of them cannot be opened.
+    """
+    from easyisp_edge.hub.config import load_hub_config  # noqa: PLC0415 - as above
+    from easyisp_edge.hub.opening import opened_database  # noqa: PLC0415
+
+    config = load_hub_config(file)
+    database = await opened_database(config.database)
+    try:
+        yield config, database
     finally:
         await database.close()
 

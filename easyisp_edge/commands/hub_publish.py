@@ -53,7 +53,7 @@ def publish(args: Namespace) -> int:
 
     async def work(publisher: Publisher) -> tuple[dict[str, Any], str]:
         version = await publisher.publish(args.site, packages, gateways)
-        counted = f"{len(packages)} packages and {len(gateways)} gateways"
+        counted = f"{_counted(len(packages), 'package')} and {_counted(len(gateways), 'gateway')}"
         return {"site": args.site, "version": version}, f"Version {version} is published: {counted}.\n"
 
     return _worked(args, work)
@@ -77,6 +77,10 @@ def _worked(args: Namespace, work: Callable[[Publisher], Awaitable[tuple[dict[st
         sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n" if args.json else said)
 
     return ended(working())
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def read_published(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

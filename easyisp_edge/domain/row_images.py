@@ -30,6 +30,7 @@ MONEY_KEYS: Mapping[str, tuple[str, ...]] = {
     "trials": ("tenant_id", "mac", "day"),
     "entries": ("entry_id",),
     "claims": ("claim_id",),
+    "gateway_states": ("gateway_id",),
 }
 USAGE_KEYS: Mapping[str, tuple[str, ...]] = {"sessions": ("session_id",), "grants": ("grant_id",)}
 KEYS_OF: Mapping[Stream, Mapping[str, tuple[str, ...]]] = {Stream.MONEY: MONEY_KEYS, Stream.USAGE: USAGE_KEYS}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_SECONDS, _OFTEN_RETRY_AFTER_SECONDS = 5, 600
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # A month of a site goes down in pages: the least effort that still makes them a third.
 _GZIP_LEVEL = 6
 
@@ -41,7 +42,7 @@ class Answer(NamedTuple):
 
 def as_json(content: dict[str, Any], status: int = HTTPStatus.OK) -> Answer:
     """An object."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    body = _JSON.encode(content).encode()
     return Answer(status, body, {"Content-Type": "application/json"})
 
 

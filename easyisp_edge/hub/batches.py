@@ -59,6 +59,7 @@ class Batch(NamedTuple):
     Args:
         site_id: From whom.
         epoch: In which of its lives.
+        public_key: Of its box: what its signature was judged by.
         stream: Of which stream.
         counter: Of the request; its lane has the stream's name.
         lines: The events.
@@ -67,6 +68,7 @@ class Batch(NamedTuple):
 
     site_id: str
     epoch: int
+    public_key: bytes | None
     stream: Stream
     counter: int
     lines: Sequence[Line]

@@ -22,7 +22,7 @@ from easyisp_edge.hub.edge_routes import read_body
 from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.refusals import RequestRefused
-from easyisp_edge.hub.sources import source_of
+from easyisp_edge.hub.sources import network_of, source_of
 from easyisp_edge.hub.store import callbacks, down
 from easyisp_edge.hub.store.sites import CLOSED
 
@@ -41,6 +41,7 @@ SOURCE_MOST, SITE_MOST = 120, 300
 _STRANGER_MOST = 120
 # A month of a site's payments several times over; whoever fills this does not fill the disk.
 WAITING_MOST: Final = 20_000
+_FULL = "callback.full"
 _AGAIN = timedelta(minutes=1)
 _KEPT = timedelta(hours=1)
 
@@ -96,7 +97,12 @@ class CallbackRoutes:
         site_id, token, source = await self._let_in(request)
         body = await read_body(request, BODY_MOST)
         _check_object(body)
-        await self.take(Callback(site_id, token, kind, body, source))
+        try:
+            await self.take(Callback(site_id, token, kind, body, source))
+        except UnavailableError as error:
+            if error.code == _FULL:
+                await self._parts.alarms.note(site_id, "callback.full", f"{WAITING_MOST} messages wait for the box")
+            raise
 
     async def _nodding(self, request: web.Request) -> None:
         """Let every payment through, as the box would: money that does not fit is sorted out there.
@@ -118,11 +124,11 @@ class CallbackRoutes:
             raise nothing_here()
         site = await self._parts.doorkeeper.keys.ask(site_id)
         if site is None or site.state == CLOSED:
-            if self._strangers.takes(source):
+            if self._strangers.takes(network_of(source)):
                 await self._parts.alarms.note("", "callback.unknown", f"from {source}")
             raise nothing_here()
         # The source first: one that floods is not to use up what the site may get from others.
-        if not self._sources.takes((site_id, source)) or not self._sites.takes(site_id):
+        if not self._sources.takes((site_id, network_of(source))) or not self._sites.takes(site_id):
             await self._parts.alarms.note(site_id, "callback.flood", f"from {source}")
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS, "callback.often", "Too many callbacks.")
         return site_id, token, source
@@ -148,7 +154,7 @@ class CallbackRoutes:
             if not await callbacks.is_new(tx, callback.site_id, callback.token, sha256, at=at, since=since):
                 return False
             if await callbacks.waiting_messages(tx, callback.site_id) >= WAITING_MOST:
-                raise UnavailableError("callback.full", "Too much waits for this box.")
+                raise UnavailableError(_FULL, "Too much waits for this box.")
             await down.queue(tx, callback.site_id, "callback", data, at)
             await tx.announce(callback.site_id)
         self._parts.bells.ring(callback.site_id)

@@ -34,5 +34,5 @@ async def _again(tx: Transaction, row: Row) -> None:
     projection = Projection()
     projection.add(site_id, Stream(stream), read_lines(body, Stream(stream)))
     if not projection.failures:
-        await projection.put(tx)
+        await tx.put(*projection.puts())
         await remove_projection_error(tx, site_id, stream, seq)

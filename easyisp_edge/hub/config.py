@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -54,6 +56,13 @@ def _public_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("has to be the address of one machine, such as 127.0.0.1") from None
+
+
 class HubConfig(BaseModel):
     """What `hub.toml` says.
 
@@ -75,7 +84,7 @@ class HubConfig(BaseModel):
     public_url: Annotated[str, AfterValidator(_public_url)]
     database: Annotated[SqliteAddress | PostgresqlAddress, BeforeValidator(parse_database)]
     key_file: Path
-    proxies: frozenset[str] = frozenset({"127.0.0.1", "::1"})
+    proxies: frozenset[Annotated[str, AfterValidator(_address)]] = frozenset({"127.0.0.1", "::1"})
     fleet_token_file: Path | None = None
     mpesa: tuple[MpesaAccount, ...] = ()
 
@@ -119,4 +128,11 @@ def _beside(config: HubConfig, folder: Path) -> HubConfig:
 
 
 def _said(fault: Any) -> str:
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    place, kind = ".".join(map(str, fault["loc"])), fault["type"]
+    if kind == "missing":
+        return f"{place} is missing"
+    if kind == "extra_forbidden":
+        known = (MpesaAccount if fault["loc"][0] == "mpesa" else HubConfig).model_fields
+        near = get_close_matches(str(fault["loc"][-1]), known, n=1)
+        return f"{place} is no setting of the hub's" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from easyisp_edge.errors import NotFoundError
 from easyisp_edge.hub.instants import instant
-from easyisp_edge.hub.store import asks, down, sites
+from easyisp_edge.hub.keys import UnopenedError
+from easyisp_edge.hub.publish import open_message
+from easyisp_edge.hub.store import asks, down, lapsed, sites
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from easyisp_edge.hub.alarms import Alarms
     from easyisp_edge.hub.bells import Bells
+    from easyisp_edge.hub.keys import Seal
     from easyisp_edge.hub.store.asks import Ask
     from easyisp_edge.hub.store.database import Database
     from easyisp_edge.hub.store.down import Message
@@ -23,6 +27,8 @@ MESSAGES_MOST = 100
 # Another hub may have queued a message and its announcement been lost.
 _LOOK_EVERY_SECONDS = 10.0
 _PASSING_KEPT = timedelta(days=30)
+# A box that was away longer asks M-Pesa itself, or a person does.
+LAPSED_AFTER: Final = timedelta(days=90)
 
 
 class DownLine:
@@ -32,12 +38,16 @@ class DownLine:
         database: Where they wait.
         clock: For when.
         bells: Who waits for them.
+        alarms: Where one is noted that cannot be handed out.
+        seal: Opens what waits sealed.
     """
 
-    def __init__(self, database: Database, clock: Clock, bells: Bells) -> None:
+    def __init__(self, database: Database, clock: Clock, bells: Bells, *, alarms: Alarms, seal: Seal) -> None:
         self._database = database
         self._clock = clock
         self._bells = bells
+        self._alarms = alarms
+        self._seal = seal
 
     async def publish(self, site_id: str, kind: str, data: Mapping[str, Any]) -> int:
         """Queue a message; once this returns it is on the disk. Gives its number.
@@ -82,13 +92,31 @@ class DownLine:
         with self._bells.waiting(site_id) as bell:
             while True:
                 async with self._database.reading() as tx:
-                    found = await down.waiting(tx, site_id, number, MESSAGES_MOST)
+                    waiting = await down.waiting(tx, site_id, number, MESSAGES_MOST)
+                found = await self._opened(site_id, waiting)
                 left = deadline - self._clock.monotonic()
                 if found or left <= 0 or not self._bells.is_current(site_id, bell):
                     return found
                 await bell.wait(self._clock, min(left, _LOOK_EVERY_SECONDS))
 
+    async def _opened(self, site_id: str, waiting: Sequence[Message]) -> list[Message]:
+        """Messages as their box is given them; one that does not open is left out, and in nobody's way."""
+        found = []
+        for message in waiting:
+            try:
+                found.append(self._as_given(site_id, message))
+            except UnopenedError:
+                await self._alarms.note(site_id, "config.sealed", "sealed with another hub.key: publish it again")
+        return found
+
+    def _as_given(self, site_id: str, message: Message) -> Message:
+        if message.type != "config" or "sealed" not in message.data:
+            return message
+        return message._replace(data=open_message(self._seal, site_id, message.data))
+
     async def tidy(self) -> None:
-        """Drop what boxes had long ago, and no new box would need."""
+        """Drop what boxes had long ago, and no new box would need; and what waits for boxes that never came back."""
+        now = self._clock.now()
         async with self._database.transaction() as tx:
-            await down.forget_passing(tx, instant(self._clock.now() - _PASSING_KEPT))
+            await down.forget_passing(tx, instant(now - _PASSING_KEPT))
+            await lapsed.forget_lapsed(tx, instant(now - LAPSED_AFTER))

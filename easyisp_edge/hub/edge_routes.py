@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST
-from easyisp_edge.errors import EdgeError
+from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.answers import Answer, as_json, as_lines, as_refusal, signed, signed_enrolment
 from easyisp_edge.hub.batches import SEQ_MOST, Batch, read_lines, unpacked
 from easyisp_edge.hub.doorkeeper import admit, read_claim
@@ -22,12 +23,14 @@ from easyisp_edge.hub.refusals import RequestRefused, not_any_more, old_epoch, t
 from easyisp_edge.hub.store import asks, down, sites, streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from aiohttp import web
 
+    from easyisp_edge.hub.batches import Line
     from easyisp_edge.hub.doorkeeper import Asker, Claim
     from easyisp_edge.hub.parts import Parts
+    from easyisp_edge.hub.receiving import Stored
     from easyisp_edge.hub.store.database import Row, Transaction
 
 # Compression can add a little to what cannot be compressed.
@@ -41,6 +44,9 @@ _RECEIPT = re.compile(r"[A-Z0-9]{6,20}", re.ASCII)
 _GATEWAY = re.compile(r"[0-9A-Za-z_.-]{1,40}", re.ASCII)
 _ASKS_AN_HOUR = 120
 _HOUR = timedelta(hours=1)
+_TRIES = 3
+
+_Work = Callable[["EdgeRoutes", "web.Request", "Asker"], "Awaitable[Answer]"]
 
 
 class EdgeRoutes:
@@ -82,21 +88,24 @@ class EdgeRoutes:
             return signed(as_refusal(error), self._parts.key, None)
         return signed_enrolment(as_json(found), self._parts.key, found["site"])
 
-    def _door(
-        self, work: Callable[[EdgeRoutes, web.Request, Asker], Awaitable[Answer]], body_most: int
-    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _door(self, work: _Work, body_most: int) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             claim: Claim | None = None
             try:
                 claim = await self._claim(request)
-                body = await read_body(request, body_most)
-                asker = await self._parts.doorkeeper.identify(request.method, request.raw_path, claim, body)
+                asker = await self._asker(request, claim, await read_body(request, body_most), work)
                 answer = await work(self, request, asker)
             except EdgeError as error:
                 answer = as_refusal(error)
             return signed(answer, self._parts.key, claim)
 
         return handle
+
+    async def _asker(self, request: web.Request, claim: Claim, body: bytes, work: _Work) -> Asker:
+        """Who asks; for events it is enough to recognise a box, since the site is looked at where they are stored."""
+        asked = request.method, request.raw_path, claim, body
+        known = self._parts.doorkeeper.recognise(*asked) if work is EdgeRoutes._take else None
+        return known or await self._parts.doorkeeper.identify(*asked)
 
     async def _claim(self, request: web.Request) -> Claim:
         try:
@@ -113,12 +122,24 @@ class EdgeRoutes:
         if asker.claim.lane != stream.value:
             raise unreadable(f"The stream {stream} goes in the lane {stream}.")
         lines = read_lines(unpacked(asker.body, request.headers.get("Content-Encoding")), stream)
+        stored = await self._stored(request, asker, stream, lines, own_last)
+        return as_json({"ack": stored.ack, "serverTime": self._now(), "configVersion": stored.config_version})
+
+    async def _stored(
+        self, request: web.Request, asker: Asker, stream: Stream, lines: Sequence[Line], own_last: int | None
+    ) -> Stored:
         claim = asker.claim
-        batch = Batch(claim.site_id, claim.epoch, stream, claim.counter, lines, own_last)
-        outcome = await self._parts.batches.ask(batch)
-        if isinstance(outcome, RequestRefused):
-            raise outcome
-        return as_json({"ack": outcome, "serverTime": self._now(), "configVersion": asker.site.config_version})
+        for _ in range(_TRIES):
+            batch = Batch(claim.site_id, claim.epoch, asker.site.public_key, stream, claim.counter, lines, own_last)
+            outcome = await self._parts.batches.ask(batch)
+            if isinstance(outcome, RequestRefused):
+                raise outcome
+            if outcome is not None:
+                return outcome
+            # The site has changed since it was looked up.
+            asker = await self._parts.doorkeeper.identify(request.method, request.raw_path, claim, asker.body)
+            await self._check_epoch(asker)
+        raise UnavailableError("hub.busy", f"The site {claim.site_id} changes while it sends.")
 
     async def _fork(self, request: web.Request, asker: Asker) -> Answer:
         """A box's lines that are not the hub's: kept beside them."""
@@ -241,6 +262,8 @@ async def read_body(request: web.Request, most: int) -> bytes:
     """
     if (request.content_length or 0) > most:
         raise too_long()
+    if request.content.is_eof():  # it came with its headers, as nearly all do
+        return _of_length(request.content.read_nowait(), most)
     parts: list[bytes] = []
     octets = 0
     try:
@@ -255,6 +278,12 @@ async def read_body(request: web.Request, most: int) -> bytes:
     except ConnectionError:  # on a bad line that is every day's: nobody hears the answer, nor need the log
         raise RequestRefused(HTTPStatus.BAD_REQUEST, "cut.off", "The body did not come whole.") from None
     return b"".join(parts)
+
+
+def _of_length(body: bytes, most: int) -> bytes:
+    if len(body) > most:
+        raise too_long()
+    return body
 
 
 def _stream(request: web.Request) -> Stream:

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 _SITE_OCTETS, _CODE_OCTETS = 8, 16
 _GROUP = 4
 _NAME_LENGTH, _CODE_LENGTH = 100, 80
+_REFUSED = (
+    f"The code is wrong, used, or older than {ENROL_CODE_MINUTES} minutes. At the hub, easyisp-edge hub site add gives"
+    " a new one for a site of that name."
+)
+_STANDS = {
+    sites.NEW: "none has enrolled yet",
+    sites.WAITING: "it was replaced just now",
+    sites.CONFIRMED: "its box is confirmed already",
+    sites.CLOSED: "the site is closed",
+}
 
 
 class NewSite(NamedTuple):
@@ -34,11 +44,13 @@ class NewSite(NamedTuple):
         site_id: Of the site.
         code: For one box, once; nobody can show it again.
         minutes: How long it is good.
+        replaces: The fingerprint of the box that ends when the code is used; empty where there is none.
     """
 
     site_id: str
     code: str
     minutes: int
+    replaces: str
 
 
 class SeenSite(NamedTuple):
@@ -110,20 +122,54 @@ class Enrolment:
                 await sites.add_site(tx, site_id, name, instant(now))
             expires_at = instant(now + timedelta(minutes=ENROL_CODE_MINUTES))
             await sites.add_code(tx, code_digest(code), site_id, expires_at)
-        return NewSite(site_id, code, ENROL_CODE_MINUTES)
+        replaces = fingerprint(site.public_key) if site is not None and site.public_key else ""
+        return NewSite(site_id, code, ENROL_CODE_MINUTES, replaces)
 
-    async def confirm(self, site_id: str) -> None:
+    async def confirm(self, site_id: str, expected: str = "") -> str:
         """A person compared the fingerprints: from now on the site's box gets what waits for it.
+
+        Args:
+            site_id: Which site.
+            expected: The fingerprint the box showed, where the hub is to compare it.
+
+        Returns:
+            The fingerprint of the box that was confirmed.
 
         Raises:
             NotFoundError: There is no such site.
-            ConflictError: No box of it waits for that.
+            ConflictError: No box of it waits for that, or one with another key does.
         """
         async with self._database.transaction() as tx:
-            if not await sites.confirm_site(tx, site_id, instant(self._clock.now())):
-                if not await sites.sites_of(tx, [site_id]):
-                    raise NotFoundError("site.unknown", f"There is no site {site_id}.")
-                raise ConflictError("site.not_waiting", "No box of this site waits to be confirmed.")
+            confirmed = await sites.confirm_site(tx, site_id, instant(self._clock.now()))
+            site = (await sites.sites_of(tx, [site_id])).get(site_id)
+            if site is None:
+                raise _no_site(site_id)
+            if not confirmed or site.public_key is None:
+                raise ConflictError(
+                    "site.not_waiting", f"No box of this site waits to be confirmed: {_STANDS[site.state]}."
+                )
+            shown = fingerprint(site.public_key)
+            if expected and _plain(expected) != _plain(shown):
+                raise ConflictError(
+                    "site.other_key",
+                    f"The box that waits has the key {shown}: it is not confirmed.",
+                )
+            await tx.announce(site_id)
+        self._bells.ring(site_id)
+        return shown
+
+    async def close(self, site_id: str) -> None:
+        """Hear no more of a site's box: one that was stolen, or a site that is given up. What is known of it stays.
+
+        A new code for the site, once used, opens it again for another box.
+
+        Raises:
+            NotFoundError: There is no such site.
+        """
+        async with self._database.transaction() as tx:
+            if not await sites.sites_of(tx, [site_id]):
+                raise _no_site(site_id)
+            await sites.close_site(tx, site_id)
             await tx.announce(site_id)
         self._bells.ring(site_id)
 
@@ -152,7 +198,7 @@ class Enrolment:
         site = await self._taken(asked)
         if site is None:
             await self._alarms.note("", "enrol")
-            raise RequestRefused(HTTPStatus.UNAUTHORIZED, "enrol.refused", "The code is wrong, used, or too old.")
+            raise RequestRefused(HTTPStatus.UNAUTHORIZED, "enrol.refused", _REFUSED)
         return {
             "site": site.site_id,
             "epoch": site.epoch,
@@ -181,6 +227,16 @@ class Enrolment:
                 await sites.enrol(tx, site_id, key, at)
             site = (await sites.sites_of(tx, [site_id]))[site_id]
         return site if site.public_key == key else None
+
+
+def _plain(shown: str) -> str:
+    return "".join(shown.split()).lower()
+
+
+def _no_site(site_id: str) -> NotFoundError:
+    return NotFoundError(
+        "site.unknown", f"There is no site {site_id:.64}. easyisp-edge hub site list shows all sites and their ids."
+    )
 
 
 def _grouped(octets: bytes) -> str:

@@ -1,16 +1,19 @@
-"""The fleet as people ask about it: who is there, what came in, what went wrong."""
+"""The fleet as people ask about it: who is there, what came in, what went wrong.
+
+What boxes tell is believed of nobody but themselves: a time that is none, or a text without end, hides no other's.
+"""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import Lane, fingerprint
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import NotFoundError
-from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.instants import instant, read_instant
 from easyisp_edge.hub.store import fleet
 from easyisp_edge.hub.store.sites import all_sites
 
@@ -25,6 +28,7 @@ DAYS_MOST: Final = 31
 _ONLINE_WITHIN = timedelta(minutes=10)
 _ONLINE_SPAN = timedelta(hours=24)
 _ALARMS_SPAN = timedelta(days=7)
+_TEXT_LENGTH = 120
 
 Found = list[dict[str, Any]]
 
@@ -81,8 +85,8 @@ class Fleet:
         """
         async with self._database.reading() as tx:
             rows = await fleet.unmatched(tx, await _ids(tx, site_id))
-        names = ("site", "payment", "tenant", "mpesaReceiptNumber", "amountCents", "at")
-        return [{**dict(zip(names, row[:-1], strict=True)), "account": _text(row[-1], "account")} for row in rows]
+        names = ("site", "payment", "tenant", "mpesaReceiptNumber", "amountCents", "at", "account")
+        return _named(names, [(*row[:-1], _text(row[-1], "account")) for row in rows])
 
     async def not_online(self, site_id: str | None = None) -> Found:
         """Who paid in the last day, ten minutes ago at least, and was never seen online since.
@@ -98,11 +102,7 @@ class Fleet:
             rows = await fleet.never_online(tx, ids, instant(now - _ONLINE_SPAN), instant(now - _ONLINE_WITHIN))
             told_until = _told_until(await fleet.lanes(tx, ids), await fleet.streams(tx, ids))
         names = ("site", "grant", "tenant", "mpesaReceiptNumber", "amountCents", "at")
-        return [
-            dict(zip(names, row, strict=True))
-            for row in rows
-            if told_until.get(row[0], "") >= instant(datetime.fromisoformat(row[5]) + _ONLINE_WITHIN)
-        ]
+        return _named(names, [row for row in rows if _is_told(row[5], told_until.get(row[0], ""))])
 
     async def booked_twice(self, site_id: str | None = None) -> Found:
         """Receipts of the last week that gave something at several sites: one of them was out of reach then.
@@ -208,8 +208,13 @@ def _told_until(lanes: Iterable[Row], streams: Iterable[Row]) -> Mapping[str, st
 def _by_day(rows: Sequence[Row]) -> Found:
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for site_id, tenant, hour, refunded, count, cents in rows:
-        day = datetime.fromisoformat(f"{hour}:00:00+00:00").astimezone(NAIROBI).date().isoformat()
-        empty = {"site": site_id, "tenant": tenant, "day": day, "payments": 0, "amountCents": 0, "refundedCents": 0}
+        began = read_instant(f"{hour}:00:00Z")
+        if began is None:
+            continue
+        day = began.astimezone(NAIROBI).date().isoformat()
+        empty = {
+            "site": site_id, "tenant": _shown(tenant), "day": day, "payments": 0, "amountCents": 0, "refundedCents": 0
+        }  # fmt: skip
         one = found.setdefault((day, site_id, tenant or ""), empty)
         one["payments"] += 0 if refunded else count
         one["refundedCents" if refunded else "amountCents"] += cents
@@ -217,7 +222,21 @@ def _by_day(rows: Sequence[Row]) -> Found:
 
 
 def _named(names: Sequence[str], rows: Iterable[Row]) -> Found:
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [dict(zip(names, map(_shown, row), strict=True)) for row in rows]
+
+
+def _shown(value: Any) -> Any:
+    """A value as it is told: of a text no more than people read, and every sign of it visible."""
+    if not isinstance(value, str):
+        return value
+    cut = value if len(value) <= _TEXT_LENGTH else value[: _TEXT_LENGTH - 1] + "\u2026"
+    return cut if cut.isprintable() else "".join(sign if sign.isprintable() else "\ufffd" for sign in cut)
+
+
+def _is_told(paid_at: str, told_until: str) -> bool:
+    """Whether a site has told so much that it would have told of a session too, had there been one."""
+    paid = read_instant(paid_at)
+    return paid is not None and told_until >= instant(paid + _ONLINE_WITHIN)
 
 
 def _text(body: str, key: str) -> str:

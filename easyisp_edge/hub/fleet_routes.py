@@ -8,14 +8,15 @@ import hashlib
 import hmac
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError, UnavailableError
 from easyisp_edge.hub.fleet import DAYS_MOST
+from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.pages import CSP, FleetPages
-from easyisp_edge.hub.sources import source_of
+from easyisp_edge.hub.sources import network_of, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.parts import Parts
 
 _DAYS = 7
+# A browser shows a mistyped password again for each file of a page.
+WRONG_MOST: Final = 30
 _NUMBER = re.compile(r"[1-9][0-9]?", re.ASCII)
 _SITE = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _CHALLENGE = 'Basic realm="EasyISP hub", charset="UTF-8"'
@@ -55,6 +58,7 @@ class FleetRoutes:
         self._parts = parts
         self._fleet = fleet
         self._pages = FleetPages(fleet, parts.clock)
+        self._wrong = PerMinute(parts.clock, WRONG_MOST)
         self._digest = hashlib.sha256(token.get_secret_value().encode()).digest()
 
     def add_to(self, app: web.Application) -> None:
@@ -81,16 +85,19 @@ class FleetRoutes:
         self, work: Callable[[web.Request], Awaitable[web.Response]], *, challenge: bool = False
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
+            source = source_of(request, self._parts.config.proxies)
+            if self._wrong.is_full(network_of(source)):
+                return _guessing(for_people=challenge)
             shown = request.headers.get("Authorization", "")
             if not self._may(shown):
                 if shown:  # a browser first asks without
-                    source = source_of(request, self._parts.config.proxies)
+                    self._wrong.takes(network_of(source))
                     await self._parts.alarms.note("", "fleet.refused", f"from {source}")
                 return _refused(challenge=challenge)
             try:
                 answer = await work(request)
             except EdgeError as error:
-                answer = _problem(error)
+                answer = _problem(error, for_people=challenge)
             answer.headers.update(_HEADERS)
             return answer
 
@@ -160,15 +167,28 @@ def _page(text: str) -> web.Response:
     return web.Response(text=text, content_type="text/html", charset="utf-8")
 
 
-def _problem(error: EdgeError) -> web.Response:
+def _problem(error: EdgeError, *, for_people: bool) -> web.Response:
     status = _STATUSES.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     if isinstance(error, UnavailableError):
         status = HTTPStatus.SERVICE_UNAVAILABLE
     message = error.message if type(error) in _STATUSES else "Try again later."
-    return web.json_response({"code": error.code, "message": message}, status=status)
+    return _told(status, error.code, message, {}, for_people=for_people)
 
 
 def _refused(*, challenge: bool) -> web.Response:
     headers = {**_HEADERS, "WWW-Authenticate": _CHALLENGE if challenge else "Bearer"}
-    content = {"code": "fleet.refused", "message": "Show the fleet's token."}
-    return web.json_response(content, status=HTTPStatus.UNAUTHORIZED, headers=headers)
+    message = "Show the fleet's token: the user's name does not matter, the password is the token."
+    return _told(HTTPStatus.UNAUTHORIZED, "fleet.refused", message, headers, for_people=challenge)
+
+
+def _guessing(*, for_people: bool) -> web.Response:
+    """The answer to who showed too many others, whatever is shown now: else every guess would count."""
+    message, headers = "Too many wrong tokens came from your address: wait a minute.", {**_HEADERS, "Retry-After": "60"}
+    return _told(HTTPStatus.TOO_MANY_REQUESTS, "fleet.guessing", message, headers, for_people=for_people)
+
+
+def _told(status: HTTPStatus, code: str, message: str, headers: Mapping[str, str], *, for_people: bool) -> web.Response:
+    """What is in the way: a line of text in a browser, an object for programs."""
+    if for_people:
+        return web.Response(text=f"{message}\n", status=status, headers=headers)
+    return web.json_response({"code": code, "message": message}, status=status, headers=headers)

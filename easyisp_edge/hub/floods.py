@@ -39,5 +39,10 @@ class PerMinute:
             self._counted.popitem(last=False)
         return count < self._most
 
+    def is_full(self, key: Hashable) -> bool:
+        """Whether one more would be too many; counts nothing."""
+        began, count = self._counted.get(key, (0.0, 0))
+        return count >= self._most and self._clock.monotonic() - began < _MINUTE_SECONDS
+
     def __len__(self) -> int:
         return len(self._counted)

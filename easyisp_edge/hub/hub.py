@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from easyisp_edge.http_log import connections
 from easyisp_edge.hub.catching_up import project_again
 from easyisp_edge.hub.edge_routes import EdgeRoutes
-from easyisp_edge.hub.keys import load_or_make_key
+from easyisp_edge.hub.identity import own_key
+from easyisp_edge.hub.opening import opened_database
 from easyisp_edge.hub.parts import build_parts
 from easyisp_edge.hub.services import open_services
-from easyisp_edge.hub.store.database import open_database
 from easyisp_edge.loops import every
 from easyisp_edge.machine import Wake
 
@@ -74,10 +75,10 @@ class Hub:
         Raises:
             EdgeError: The key, the database or the door cannot be opened.
         """
-        key = await asyncio.to_thread(load_or_make_key, self._config.key_file, self._randomness)
         async with contextlib.AsyncExitStack() as stack:
-            database = await open_database(self._config.database)
+            database = await opened_database(self._config.database)
             stack.push_async_callback(database.close)
+            key = await own_key(database, self._config.key_file, self._randomness)
             parts = build_parts(self._config, database, key, self._clock, self._randomness)
             services = await stack.enter_async_context(open_services(parts, self._randomness))
             self.parts = parts
@@ -116,6 +117,7 @@ class Hub:
         runner = web.AppRunner(
             hub_app(parts, services),
             access_log=None,
+            logger=connections,
             keepalive_timeout=_KEEPALIVE_SECONDS,
             handle_signals=False,
             shutdown_timeout=_CLOSE_SECONDS,

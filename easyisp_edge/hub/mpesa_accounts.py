@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from easyisp_edge.errors import EdgeError
+from easyisp_edge.hub.keys import BY_OTHERS
 
 _ShortCode = Annotated[str, Field(pattern=r"^[0-9]{5,10}$")]
 _SiteId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _OCTETS_MAX = 4096
-_BY_OTHERS = stat.S_IROTH | stat.S_IWOTH
+_THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
+
+
+def _base_url(url: str) -> str:
+    """An address secrets may be sent to."""
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
+    if (
+        not parts.hostname
+        or not (plain or parts.scheme == "https")
+        or parts.path.strip("/")
+        or parts.query
+        or "@" in url
+    ):
+        raise ValueError("has to begin with https://, without a path: https://api.safaricom.co.ke")
+    return url
 
 
 class MpesaAccount(BaseModel):
@@ -43,7 +59,7 @@ class MpesaAccount(BaseModel):
     initiator: Annotated[str, Field(max_length=100)] = ""
     security_credential_file: Path | None = None
     till: bool = False
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+/?$")] = "https://api.safaricom.co.ke"
+    base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.safaricom.co.ke"
 
     @model_validator(mode="after")
     def _can_ask(self) -> MpesaAccount:
@@ -82,8 +98,9 @@ def read_secret(path: Path) -> SecretStr:
         mode = path.stat().st_mode
         text = path.read_bytes()[: _OCTETS_MAX + 1].decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise EdgeError("hub.secret", f"{path}: cannot be read: {type(error).__name__}") from None
-    if mode & _BY_OTHERS:
+        why = error.strerror if isinstance(error, OSError) else "it holds something other than plain text"
+        raise EdgeError("hub.secret", f"{path}: cannot be read: {why}.") from None
+    if mode & BY_OTHERS:
         raise EdgeError("hub.secret", f"{path}: every user of this machine may read or write it; chmod 600 it.")
     if not text or len(text) > _OCTETS_MAX or not text.isprintable():
         raise EdgeError("hub.secret", f"{path}: has to hold one line of text.")

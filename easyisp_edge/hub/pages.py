@@ -11,6 +11,8 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import NotFoundError
+from easyisp_edge.hub.alarm_words import in_words
+from easyisp_edge.hub.instants import read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 CSP: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 # A box that is well asks for messages every minute.
 _MISSING_AFTER = timedelta(minutes=15)
+_NO_TIME = "not known"
 _STATES: Mapping[str, str] = {
     "new": "no box yet",
     "waiting": "to be confirmed",
@@ -70,7 +73,9 @@ class FleetPages:
         self._templates = Environment(
             loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._templates.filters.update(kes=_kes, nairobi=_nairobi, ago=self._ago, state=_STATES.__getitem__)
+        self._templates.filters.update(
+            kes=_kes, nairobi=_nairobi, ago=self._ago, state=_STATES.__getitem__, alarm=in_words
+        )
 
     async def overview(self, days: int) -> str:
         """All sites, and all that needs a person."""
@@ -126,7 +131,10 @@ class FleetPages:
         """How long ago, in the one unit that says it."""
         if at is None:
             return "never"
-        seconds = max(0, int((self._clock.now() - datetime.fromisoformat(at)).total_seconds()))
+        then = read_instant(at)
+        if then is None:
+            return _NO_TIME
+        seconds = max(0, int((self._clock.now() - then).total_seconds()))
         for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
             if seconds >= length:
                 count = seconds // length
@@ -157,10 +165,12 @@ def _totals(takings: Iterable[dict[str, Any]]) -> dict[str, int]:
 
 def _kes(cents: int) -> str:
     """Cents as shillings, with cents where there are any."""
-    shillings, rest = divmod(cents, 100)
-    return f"{shillings:,}.{rest:02}" if rest else f"{shillings:,}"
+    shillings, rest = divmod(abs(cents), 100)
+    sign = "-" if cents < 0 else ""
+    return f"{sign}{shillings:,}.{rest:02}" if rest else f"{sign}{shillings:,}"
 
 
-def _nairobi(at: str) -> str:
+def _nairobi(at: str | None) -> str:
     """An instant as people there read it."""
-    return datetime.fromisoformat(at).astimezone(NAIROBI).strftime("%-d %b %Y, %H:%M")
+    then = read_instant(at)
+    return _NO_TIME if then is None else then.astimezone(NAIROBI).strftime("%-d %b %Y, %H:%M")

@@ -11,6 +11,7 @@ from easyisp_edge.hub.doorkeeper import Doorkeeper
 from easyisp_edge.hub.down_line import DownLine
 from easyisp_edge.hub.enrolment import Enrolment
 from easyisp_edge.hub.gathering import Gathered
+from easyisp_edge.hub.keys import Seal
 from easyisp_edge.hub.publish import Publisher
 from easyisp_edge.hub.receiving import Receiver
 from easyisp_edge.machine import Wake
@@ -75,7 +76,7 @@ def build_parts(config: HubConfig, database: Database, key: HubKey, clock: Clock
         alarms=alarms,
         bells=bells,
         enrolment=enrolment,
-        down=DownLine(database, clock, bells),
+        down=DownLine(database, clock, bells, alarms=alarms, seal=Seal(key)),
         doorkeeper=Doorkeeper(database, alarms),
         batches=Gathered(receive, round_most=_BATCHES_MOST, waiting_most=_WAITING_MOST),
         asked=Wake(),

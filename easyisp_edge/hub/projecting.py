@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyisp_edge.domain.row_images import KEYS_OF, KIND_OF
-from easyisp_edge.hub.store.projections import put_rows, searched, table_of
+from easyisp_edge.hub.store.projections import books, searched, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from easyisp_edge.domain.events import Stream
     from easyisp_edge.hub.batches import Line
-    from easyisp_edge.hub.store.database import Row, Transaction
+    from easyisp_edge.hub.store.database import Puts, Row
 
 _SCHEMA_VERSION = 1
 _NUMBER_MOST = 2**63
@@ -55,10 +55,9 @@ class Projection:
                 told = "; ".join(dict.fromkeys(reasons))[:_REASON_LENGTH]
                 self.failures.append(CannotProject(site_id, stream, line.seq, told))
 
-    async def put(self, tx: Transaction) -> None:
-        """Put what was collected."""
-        for table, rows in sorted(self._rows.items()):
-            await put_rows(tx, table, [row for _, row in sorted(rows.items())])
+    def puts(self) -> list[Puts]:
+        """What was collected, in an order that is always the same."""
+        return [books(table, [row for _, row in sorted(rows.items())]) for table, rows in sorted(self._rows.items())]
 
     def _reasons(self, site_id: str, stream: Stream, line: Line) -> Iterable[str]:
         """Put an event's rows; yields why where one cannot be."""

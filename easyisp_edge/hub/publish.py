@@ -1,4 +1,7 @@
-"""What sites are told to sell, and which grants are taken back: signed, whole, and numbered."""
+"""What sites are told to sell, and which grants are taken back: signed, whole, and numbered.
+
+Gateways hold secrets: in the database, and while they wait for the box, they are sealed.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.domain.sync import configuration_signed
 from easyisp_edge.errors import InvalidError, NotFoundError
 from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.keys import Seal
 from easyisp_edge.hub.store import down, publishing
 from easyisp_edge.hub.store.publishing import Configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from easyisp_edge.hub.bells import Bells
     from easyisp_edge.hub.keys import HubKey
@@ -29,7 +33,7 @@ class Publisher:
     Args:
         database: Where they are kept, and wait for boxes.
         clock: For when.
-        key: What configurations are signed with.
+        key: What configurations are signed and sealed with.
         bells: Who waits for them.
     """
 
@@ -37,6 +41,7 @@ class Publisher:
         self._database = database
         self._clock = clock
         self._key = key
+        self._seal = Seal(key)
         self._bells = bells
 
     async def publish(
@@ -62,15 +67,16 @@ class Publisher:
             if version is None:
                 raise _no_site(site_id)
             at = instant(self._clock.now())
-            await publishing.keep_configuration(tx, site_id, Configuration(version, *told, at))
+            sealed = self._seal.close(told[1], _place(site_id, version, "gateways"))
+            await publishing.keep_configuration(tx, site_id, Configuration(version, told[0], sealed, at))
             content = {
                 "packages": list(packages),
                 "gateways": list(gateways),
                 "revoked": await publishing.revoked(tx, site_id),
             }
             signature = self._key.sign(configuration_signed(site_id, version, content))
-            data = {"version": version, **content, "signature": signature}
-            number = await down.queue(tx, site_id, "config", data, at)
+            message = close_message(self._seal, site_id, version, {**content, "signature": signature})
+            number = await down.queue(tx, site_id, "config", message, at)
             await publishing.drop_older_configurations(tx, site_id, number)
             await tx.announce(site_id)
         self._bells.ring(site_id)
@@ -99,8 +105,30 @@ class Publisher:
         return True
 
 
+def close_message(seal: Seal, site_id: str, version: int, content: dict[str, Any]) -> dict[str, Any]:
+    """A `config` message as it waits: its version, and the rest of it sealed."""
+    return {"version": version, "sealed": seal.close(_json(content), _place(site_id, version, "message"))}
+
+
+def open_message(seal: Seal, site_id: str, waiting: Mapping[str, Any]) -> dict[str, Any]:
+    """A `config` message as its box is given it.
+
+    Raises:
+        UnopenedError: It was not sealed by this hub for this site.
+    """
+    version = waiting["version"]
+    content: dict[str, Any] = json.loads(seal.open(waiting["sealed"], _place(site_id, version, "message")))
+    return {"version": version, **content}
+
+
+def _place(site_id: str, version: int, what: str) -> str:
+    return f"{site_id} {version} {what}"
+
+
 def _no_site(site_id: str) -> NotFoundError:
-    return NotFoundError("site.unknown", f"There is no site {site_id:.64}.")
+    return NotFoundError(
+        "site.unknown", f"There is no site {site_id:.64}. easyisp-edge hub site list shows all sites and their ids."
+    )
 
 
 def _json(content: Any) -> str:

@@ -9,24 +9,40 @@ from easyisp_edge.hub.instants import HOUR, instant
 from easyisp_edge.hub.projecting import Projection, as_row, sites_in
 from easyisp_edge.hub.refusals import RequestRefused, counter_used
 from easyisp_edge.hub.store.alarms import Alarm, add_alarms
-from easyisp_edge.hub.store.sites import counters, take_counters
-from easyisp_edge.hub.store.streams import add_events, add_projection_errors, digests_between, locked_heads, set_heads
+from easyisp_edge.hub.store.sites import CLOSED
+from easyisp_edge.hub.store.streams import add_projection_errors, digests_between, events, locked, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from easyisp_edge.hub.batches import Batch, Taken
-    from easyisp_edge.hub.store.database import Database, Transaction
-    from easyisp_edge.hub.store.streams import Head
+    from easyisp_edge.hub.store.database import Database, Row, Transaction
+    from easyisp_edge.hub.store.streams import Standing
     from easyisp_edge.machine import Clock
 
-Outcome = int | RequestRefused
-"""The number up to which all is stored, or why nothing was."""
+
+class Stored(NamedTuple):
+    """A batch is on the disk.
+
+    Args:
+        ack: The number up to which all of its stream is.
+        config_version: Of the last configuration that was published for the site.
+    """
+
+    ack: int
+    config_version: int
+
+
+Outcome = Stored | RequestRefused | None
+"""What became of a batch; None where its site is not any more what its signature was judged by: nothing was done."""
+
+_Key = tuple[str, str]  # site and stream
 
 
 class _Judged(NamedTuple):
     batch: Batch
-    taken: Taken
+    standing: Standing
+    verdict: Taken | RequestRefused
 
 
 class Receiver:
@@ -48,69 +64,87 @@ class Receiver:
             UnavailableError: The database did not answer; nothing is certain, and nothing is lost by sending it again.
         """
         at = instant(self._clock.now())
-        chosen = _one_each(batches)
         async with self._database.transaction() as tx:
-            lanes = [(*lane, batch.counter, at) for lane, batch in chosen.items()]
-            admitted = await take_counters(tx, lanes)
-            welcome = [batch for key, batch in chosen.items() if key in admitted]
-            outcomes = await _received(tx, welcome, at)
-            answers = [outcomes[id(batch)] if id(batch) in outcomes else await _used(tx, batch) for batch in batches]
+            known = await locked(tx, map(_key, batches))
+            theirs = [batch for batch in batches if _is_as_judged(batch, known.get(_key(batch)))]
+            chosen = _one_each(theirs)
+            judged = {
+                key: await _judged(tx, batch, known[key])
+                for key, batch in chosen.items()
+                if batch.counter > known[key].counter
+            }
+            outcomes = {id(batch): _outcome(batch, judged.get(_key(batch)), known) for batch in theirs}
+            answers = [outcomes.get(id(batch)) for batch in batches]
+            await _store(tx, list(judged.values()), at)
             await add_alarms(tx, _alarms(zip(batches, answers, strict=True), at))
         return answers
 
 
-def _one_each(batches: Iterable[Batch]) -> dict[tuple[str, str], Batch]:
+def _key(batch: Batch) -> _Key:
+    return batch.site_id, batch.stream.value
+
+
+def _is_as_judged(batch: Batch, standing: Standing | None) -> bool:
+    """Whether the box is still the site's, in the life it says."""
+    return (
+        standing is not None
+        and (standing.public_key, standing.epoch) == (batch.public_key, batch.epoch)
+        and standing.state != CLOSED
+    )
+
+
+def _one_each(batches: Iterable[Batch]) -> dict[_Key, Batch]:
     """Of each stream one batch, the one with the highest counter: by what boxes promise there is no other."""
-    return {(batch.site_id, batch.stream.value): batch for batch in sorted(batches, key=lambda batch: batch.counter)}
+    return {_key(batch): batch for batch in sorted(batches, key=lambda batch: batch.counter)}
 
 
-async def _used(tx: Transaction, batch: Batch) -> Outcome:
-    return counter_used((await counters(tx, batch.site_id)).get(batch.stream.value, 0))
-
-
-async def _received(tx: Transaction, batches: Sequence[Batch], at: str) -> dict[int, Outcome]:
-    """Judge batches and store what is new; outcomes by the identity of the batch."""
-    heads = await locked_heads(tx, ((batch.site_id, batch.stream.value) for batch in batches)) if batches else {}
-    outcomes: dict[int, Outcome] = {}
-    judged: list[_Judged] = []
-    for batch in batches:
-        outcome = await _judged(tx, batch, heads[batch.site_id, batch.stream.value])
-        outcomes[id(batch)] = outcome if isinstance(outcome, RequestRefused) else outcome.last
-        if not isinstance(outcome, RequestRefused) and outcome.fresh:
-            judged.append(_Judged(batch, outcome))
-    await _store(tx, judged, at)
-    return outcomes
-
-
-async def _judged(tx: Transaction, batch: Batch, known: Head) -> Taken | RequestRefused:
+async def _judged(tx: Transaction, batch: Batch, standing: Standing) -> _Judged:
+    known = standing.head
     span = overlap(batch, known.last)
-    digests = {} if span is None else await digests_between(tx, batch.site_id, batch.stream.value, *span)
+    digests = {} if span is None else await digests_between(tx, *_key(batch), *span)
     try:
-        return judge(batch, known, digests)
+        return _Judged(batch, standing, judge(batch, known, digests))
     except RequestRefused as refused:
-        return refused
+        return _Judged(batch, standing, refused)
+
+
+def _outcome(batch: Batch, judged: _Judged | None, known: Mapping[_Key, Standing]) -> Outcome:
+    if judged is None:
+        return counter_used(known[_key(batch)].counter)
+    if judged.batch is not batch:
+        return counter_used(judged.batch.counter)
+    if isinstance(judged.verdict, RequestRefused):
+        return judged.verdict
+    return Stored(judged.verdict.last, judged.standing.config_version)
 
 
 async def _store(tx: Transaction, judged: Sequence[_Judged], at: str) -> None:
-    if not judged:
-        return
-    projection = Projection()
-    events, heads = [], []
-    for batch, (fresh, last, head) in judged:
-        stream = batch.stream.value
-        events += [(batch.site_id, stream, line.seq, batch.epoch, line.digest, line.body, at) for line in fresh]
-        heads.append((batch.site_id, stream, last, head, at))
-        projection.add(batch.site_id, batch.stream, fresh)
-    await add_events(tx, events)
-    await projection.put(tx)
-    await set_heads(tx, heads)
+    """Store what is new of batches whose counters are used by this."""
+    projection, rows, parked = Projection(), [], {}
+    for batch, _, verdict in judged:
+        if isinstance(verdict, RequestRefused):
+            continue
+        key = _key(batch)
+        rows += [(*key, line.seq, batch.epoch, line.digest, line.body, at) for line in verdict.fresh]
+        projection.add(batch.site_id, batch.stream, verdict.fresh)
+        if unread := [line.seq for line in verdict.fresh if line.body is None]:
+            parked[batch.site_id] = unread[-1]
+    await tx.put(*events(rows), *projection.puts(), standings([_standing(one, at) for one in judged]))
     if projection.failures:
         await add_projection_errors(tx, [as_row(failure, at) for failure in projection.failures])
         told = sites_in(projection.failures)
         await add_alarms(tx, [_alarm(site_id, "projection", at, detail) for site_id, detail in told.items()])
-    parked = {one.batch.site_id: line for one in judged for line in one.taken.fresh if line.body is None}
     if parked:
-        await add_alarms(tx, [_alarm(site_id, "parked", at, str(line.seq)) for site_id, line in parked.items()])
+        await add_alarms(tx, [_alarm(site_id, "parked", at, str(seq)) for site_id, seq in parked.items()])
+
+
+def _standing(judged: _Judged, at: str) -> Row:
+    """How a stream stands after a batch: its lane has moved on, and the stream itself where there was anything new."""
+    batch, standing, verdict = judged
+    lane = (*_key(batch), batch.counter, at)
+    if isinstance(verdict, RequestRefused) or not verdict.fresh:
+        return *lane, *standing.head, standing.received_at
+    return *lane, verdict.last, verdict.head, at
 
 
 def _alarms(answers: Iterable[tuple[Batch, Outcome]], at: str) -> list[Alarm]:

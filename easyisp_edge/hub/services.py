@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from easyisp_edge.adapters.daraja.app import DarajaApp
 from easyisp_edge.adapters.daraja.exchange import open_http_client
 from easyisp_edge.adapters.daraja.push_rules import check_address
 from easyisp_edge.adapters.daraja.transaction_status import IdentifierType, Initiator
-from easyisp_edge.errors import EdgeError
+from easyisp_edge.errors import EdgeError, InvalidError
 from easyisp_edge.hub.callbacks import CallbackRoutes
 from easyisp_edge.hub.fleet import Fleet
 from easyisp_edge.hub.fleet_routes import FleetRoutes
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.mpesa_accounts import MpesaAccount
     from easyisp_edge.hub.parts import Parts
     from easyisp_edge.machine import Clock, Randomness
+
+log = logging.getLogger(__name__)
 
 _TOKEN_LENGTH_LEAST = 24
 
@@ -72,6 +75,7 @@ async def open_services(parts: Parts, randomness: Randomness) -> AsyncIterator[S
     Raises:
         EdgeError: A file with a secret cannot be read, or is not fit; or M-Pesa would not post to the hub's address.
     """
+    _warn_of_address(parts.config.public_url)
     token = None if parts.config.fleet_token_file is None else _fleet_token(parts.config.fleet_token_file)
     async with open_http_client() as http:
         known = _known(parts.config, http, parts.clock)
@@ -80,6 +84,14 @@ async def open_services(parts: Parts, randomness: Randomness) -> AsyncIterator[S
             lookups=Lookups(parts, randomness, known),
             fleet=None if token is None else FleetRoutes(parts, Fleet(parts.database, parts.clock), token),
         )
+
+
+def _warn_of_address(public_url: str) -> None:
+    """Say where M-Pesa would post nothing to the hub; boxes may do without."""
+    try:
+        check_address("public_url", f"{public_url}/cb/")
+    except InvalidError as error:
+        log.warning("public_url: %s Boxes get no callbacks by way of this hub.", error.message)
 
 
 def _fleet_token(path: Path) -> SecretStr:

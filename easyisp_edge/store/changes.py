@@ -43,9 +43,10 @@ NOT_REPLICATED = frozenset(
         # What is this machine's own.
         "clock",
         "posters",
-        "gateway_states",
+        "gateway_sweeps",
         "events",
         "recording",
+        "forks",
         "events_forked",
         "rows_forked",
         "sync_site",
@@ -218,6 +219,8 @@ class RowChanges:
         for table, key in rows:
             place = of[table]
             row = self._sql.execute(place.select + place.where_key, key).fetchone()
+            if row is None:  # a hub's row took its place, and a session may still name it
+                continue
             yield table, image(place.columns, row)
             if table == "sessions" and (grant_id := row[place.columns.index("grant_id")]) is not None:
                 grants[grant_id] = None
@@ -226,7 +229,8 @@ class RowChanges:
         for grant_id in sorted(wanted):
             place = of["grants"]
             row = self._sql.execute(place.select + place.where_key, (grant_id,)).fetchone()
-            yield "grants", image(place.columns, row)
+            if row is not None:
+                yield "grants", image(place.columns, row)
 
     def _all(self) -> tuple[Place, ...]:
         if not self._places:

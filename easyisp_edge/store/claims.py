@@ -120,7 +120,7 @@ class ClaimsTable:
     def provable(self, visible_within: timedelta, limit: int) -> list[Claim]:
         """Claims whose gateway's list was read so long after they were made that it knows their receipt, or nobody."""
         return self._many(
-            "WHERE state = 'verifying' AND EXISTS (SELECT 1 FROM gateway_states s"
+            "WHERE state = 'verifying' AND EXISTS (SELECT 1 FROM gateway_sweeps s"
             " WHERE s.gateway_id = claims.gateway_id"
             " AND min(s.swept_at, s.swept_until) >= strftime('%Y-%m-%dT%H:%M:%fZ', claims.created_at, ?))"
             " ORDER BY created_at LIMIT ?",

@@ -73,6 +73,35 @@ class EventsTable:
         )
         return [(row[0], row[1]) for row in rows]
 
+    def each_after(self, stream: Stream, sequence: int, limit: int) -> Iterator[tuple[int, bytes]]:
+        """The same, read as they are taken: whoever stops early has read no more."""
+        rows = self._sql.execute(
+            "SELECT sequence, body FROM events WHERE stream = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            (stream.value, sequence, limit),
+        )
+        return ((row[0], row[1]) for row in rows)
+
+    def first(self, stream: Stream) -> tuple[int, bytes | None]:
+        """Number of a stream's first event that is here, and the digest it is chained to; 0 when it is empty.
+
+        It is 1 unless the beginning made way on a full disk. The digest is None where only that event's own is left.
+        """
+        row = self._sql.execute(
+            "SELECT sequence, body FROM events WHERE stream = ? ORDER BY sequence LIMIT 1", (stream.value,)
+        ).fetchone()
+        if row is None:
+            return 0, GENESIS
+        previous = json.loads(row[1]).get("prev")
+        return row[0], None if previous is None else bytes.fromhex(previous)
+
+    def may_be(self, stream: Stream, sequence: int, digest: bytes) -> bool:
+        """Whether that event has that digest; of usage that made way on a full disk nobody knows, and so it may."""
+        own = self.digest_of(stream, sequence)
+        if own is not None or stream is Stream.MONEY:
+            return own == digest
+        first, previous = self.first(stream)
+        return sequence < first - 1 or (sequence == first - 1 and previous in {None, digest})
+
     def digest_of(self, stream: Stream, sequence: int) -> bytes | None:
         """The digest of an event, where it is there."""
         query = "SELECT digest FROM events WHERE stream = ? AND sequence = ?"
@@ -122,8 +151,8 @@ class EventsTable:
     def first_break(self, stream: Stream) -> int | None:
         """The number of the first event that is missing or was changed; None when the chain holds. A long read."""
         expected, previous = 1, GENESIS
-        if stream is Stream.USAGE:
-            expected, previous = self._dropped(stream)
+        if stream is Stream.USAGE and (begun := self.first(stream))[0] > 1:  # a full disk had its beginning
+            expected, previous = begun[0], begun[1] or GENESIS
         rows = self._sql.execute(
             "SELECT sequence, body, digest FROM events WHERE stream = ? ORDER BY sequence", (stream.value,)
         )
@@ -140,13 +169,3 @@ class EventsTable:
                 return expected
             expected, previous = expected + 1, digest
         return None
-
-    def _dropped(self, stream: Stream) -> tuple[int, bytes]:
-        """Where a stream begins that may have lost its beginning to a full disk, and what that is chained to."""
-        row = self._sql.execute(
-            "SELECT sequence, body FROM events WHERE stream = ? ORDER BY sequence LIMIT 1", (stream.value,)
-        ).fetchone()
-        if row is None or row[0] == 1:
-            return 1, GENESIS
-        told = json.loads(row[1])
-        return row[0], bytes.fromhex(told["prev"]) if "prev" in told else GENESIS

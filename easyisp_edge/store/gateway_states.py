@@ -1,4 +1,8 @@
-"""Table `gateway_states`: what is known of a gateway beside its configuration."""
+"""Tables `gateway_states` and `gateway_sweeps`: what is known of a gateway beside its configuration.
+
+The first is told to a hub and comes back from it: where M-Pesa sends notices outlives the box. The second changes
+several times a minute and is this box's alone: a new box reads the list again as far back as it goes.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +44,15 @@ class GatewayStatesTable:
     def put(self, state: GatewayState) -> None:
         """Write a state; the token of one that is there stands."""
         self._sql.execute(
-            "INSERT INTO gateway_states (gateway_id, notice_token, pull_registered_at, swept_until, swept_at)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (gateway_id) DO UPDATE SET"
-            " pull_registered_at = excluded.pull_registered_at, swept_until = excluded.swept_until,"
-            " swept_at = excluded.swept_at",
-            (
-                state.gateway_id,
-                state.notice_token,
-                optional_instant(state.pull_registered_at),
-                optional_instant(state.swept_until),
-                optional_instant(state.swept_at),
-            ),
+            "INSERT INTO gateway_states (gateway_id, notice_token, pull_registered_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (gateway_id) DO UPDATE SET pull_registered_at = excluded.pull_registered_at"
+            " WHERE pull_registered_at IS NOT excluded.pull_registered_at",  # what stays is not told again
+            (state.gateway_id, state.notice_token, optional_instant(state.pull_registered_at)),
+        )
+        self._sql.execute(
+            "INSERT INTO gateway_sweeps (gateway_id, swept_until, swept_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (gateway_id) DO UPDATE SET swept_until = excluded.swept_until, swept_at = excluded.swept_at",
+            (state.gateway_id, optional_instant(state.swept_until), optional_instant(state.swept_at)),
         )
 
     def by_id(self, gateway_id: str) -> GatewayState | None:
@@ -64,15 +66,15 @@ class GatewayStatesTable:
     def swept_between(self, gateway_id: str, since: datetime, until: datetime) -> bool:
         """Whether the gateway's list was read after `since`, and covers all up to `until`."""
         row = self._sql.execute(
-            "SELECT 1 FROM gateway_states WHERE gateway_id = ? AND swept_at >= ? AND swept_until >= ?",
+            "SELECT 1 FROM gateway_sweeps WHERE gateway_id = ? AND swept_at >= ? AND swept_until >= ?",
             (gateway_id, instant(since), instant(until)),
         ).fetchone()
         return row is not None
 
     def _one(self, where: str, parameter: str) -> GatewayState | None:
         row: tuple[Any, ...] | None = self._sql.execute(
-            "SELECT gateway_id, notice_token, pull_registered_at, swept_until, swept_at FROM gateway_states"  # noqa: S608
-            f" WHERE {where}",
+            "SELECT s.gateway_id, notice_token, pull_registered_at, swept_until, swept_at FROM gateway_states s"  # noqa: S608
+            f" LEFT JOIN gateway_sweeps w ON w.gateway_id = s.gateway_id WHERE s.{where}",
             (parameter,),
         ).fetchone()
         if row is None:

@@ -15,6 +15,7 @@ from easyisp_edge.domain.event_lines import not_continued, read_line
 from easyisp_edge.domain.row_images import KEYS_OF, KIND_OF, value_of
 from easyisp_edge.errors import ConflictError
 from easyisp_edge.store.changes import columns_in
+from easyisp_edge.store.takings import TakingsTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from easyisp_edge.store.store import Store, Tables
 
 PAGE_EVENTS_MAX = 500
+_COUNTED_BY_DAY = ("payments", "purchases")
 
 
 class Rebuild:
@@ -42,6 +44,7 @@ class Rebuild:
         self._events = events
         self._clock = clock
         self._columns: dict[str, tuple[str, ...]] = {}
+        self._counted: set[tuple[str, str]] = set()
 
     def take(self, stream: Stream, lines: Iterable[bytes]) -> int:
         """Take lines that continue a stream, and put their rows; those that are there already are passed over.
@@ -68,6 +71,9 @@ class Rebuild:
             if line.event.type == KIND_OF[stream]:
                 self._put_all(stream, line)
             number, head = line.event.sequence, line.event.digest
+        # Money comes in between two pages, and the database counts it: on top of what stands.
+        TakingsTable(self._sql).count_days_anew(self._counted)
+        self._counted.clear()
         return number
 
     def dangling(self) -> list[str]:
@@ -130,6 +136,9 @@ class Rebuild:
             standing = [self.row(table, {each: row[each] for each in KEYS_OF[stream][table]}) for table, row in told]
             for (table, row), stood in zip(told, standing, strict=True):
                 self.put(stream, table, row, stood)
+                if table in _COUNTED_BY_DAY:
+                    whole = {**(stood or {}), **row}
+                    self._counted.add((str(whole["tenant_id"]), str(whole["created_at"])))
         except (LookupError, ValueError, TypeError, AttributeError, sqlite3.Error) as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise  # the disk

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.row_images import COUNTED, KEYS_OF, columns_of, image
+from easyisp_edge.domain.row_images import COUNTED, KEYS_OF, KIND_OF, columns_of, image, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from easyisp_edge.store.rebuild import Rebuild
 
@@ -26,12 +27,15 @@ _TWINS = {
     "customers": "tenant_id = :tenant_id AND service = :service AND phone IS :phone"
     " AND (phone IS NOT NULL OR last_mac = :last_mac)",
 }
+# What makes two rows of one number one row, that became otherwise meanwhile.
+_SAME = {"sessions": ("router_id", "acct_session_id", "username", "started_at")}
 # What a row never leaves again: where the hub's has come to it and ours has not, the hub's stays.
 _FINAL = {
     "purchases": "state = 'paid'",
     "grants": "state = 'ended'",
     "claims": "state <> 'verifying'",
     "vouchers": "state <> 'available'",
+    "gateway_states": "notice_token <> ''",
 }
 _GIVEN_ONCE = ("vouchers", "trials")
 _OWNERS = {"from_account": "from_owner", "to_account": "to_owner"}
@@ -45,6 +49,7 @@ class Retelling:
         rebuild: How rows are read.
         stream: Of which stream.
         changed: Table and key of the rows that the hub's part changed.
+        begun: The number of the first event that is not of both.
     """
 
     def __init__(
@@ -53,36 +58,50 @@ class Retelling:
         rebuild: Rebuild,
         stream: Stream,
         changed: set[tuple[str, tuple[Any, ...]]],
+        begun: int,
     ) -> None:
         self._sql = connection
         self._rebuild = rebuild
         self._stream = stream
         self._changed = changed
+        self._begun = begun
         self._renamed: dict[tuple[str, Any], Any] = {}
         self._put: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._placed: set[str] = set()
+        self._known: set[str] = set()
+        self._final: set[tuple[str, tuple[Any, ...]]] = set()
         self.refused: set[tuple[str, tuple[Any, ...]]] = set()
         """Table and key of what cannot stand."""
 
-    def put_all(self, rows: Mapping[str, Sequence[dict[str, Any]]]) -> None:
-        """Put what can stand, and take away of the rest what the hub has not."""
-        for table in _GIVEN_ONCE:
-            for row in rows[table]:
+    @property
+    def count(self) -> int:
+        """How many rows were put."""
+        return len(self._put)
+
+    def put_all(self, rows_of: Callable[[str], Sequence[dict[str, Any]]]) -> None:
+        """Put what can stand, and take away of the rest what the hub has not.
+
+        Args:
+            rows_of: Gives the rows of a table; asked table by table.
+        """
+        for table in _GIVEN_ONCE if self._stream is Stream.MONEY else ():
+            for row in rows_of(table):
                 self._refuse_given_twice(table, row)
         for table in KEYS_OF[self._stream]:
-            for row in rows[table]:
+            for row in rows_of(table):
                 self._put_one(table, row)
         if self._stream is Stream.MONEY:
+            self._stay_paid()
             self._ask_again()
             self._sum_up()
         else:
             self._use_at_least()
 
-    def rows(self) -> list[tuple[str, dict[str, Any]]]:
+    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The images of what was put, as it stands now, parents first."""
         order = list(KEYS_OF[self._stream])
-        put = sorted(self._put, key=lambda each: order.index(each[0]))
-        return [image_of for table, key in put for image_of in self._image(table, key)]
+        for table, key in sorted(self._put, key=lambda each: order.index(each[0])):
+            yield from self._image(table, key)
 
     def renamed(self, key: str) -> str:
         """Who a customer is now."""
@@ -93,9 +112,11 @@ class Retelling:
         return {name: self.renamed(value) if isinstance(value, str) else value for name, value in facts.items()}
 
     def is_of_refused(self, told: Mapping[str, Any]) -> bool:
-        """Whether an event speaks of what cannot stand."""
-        ids = {key[0] for _, key in self.refused if len(key) == 1 and isinstance(key[0], str)}
-        return not ids.isdisjoint([told["key"], *(value for value in told["data"].values() if isinstance(value, str))])
+        """Whether an event speaks of what cannot stand, or of how a row became that the hub's part has otherwise."""
+        if told["key"] in _ids(self._final):
+            return True
+        gone = _ids(self.refused - self._final) | self._known
+        return not gone.isdisjoint([told["key"], *(value for value in told["data"].values() if isinstance(value, str))])
 
     def _image(self, table: str, key: tuple[Any, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
         row = self._stood(table, key)
@@ -120,7 +141,12 @@ class Retelling:
         key, own = self._key(table, row), dict(row)
         stood = self._stood(table, key)
         same = stood is not None and all(stood[column] == value for column, value in own.items())
-        if (table, key) in self.refused or not self._follow(table, row):
+        if self._is_known(table, row):
+            if same:
+                self._delete(table, key)
+            return
+        hubs = stood if (table, key) in self._changed else None
+        if (table, key) in self.refused or not self._follow(table, row, hubs):
             self._refuse(table, key, take_away=same)
             return
         if self._stream is Stream.USAGE and table == "grants":
@@ -132,12 +158,37 @@ class Retelling:
         elif table == "entries" and not self._is_covered(row):
             self._refuse(table, key, take_away=same)
         elif stood is not None and not same and table in _NUMBERED:
-            self._number_anew(table, row)
-            self._insert(table, row, key)
+            self._put_numbered(table, row, stood)
         elif stood is not None and not same and self._is_final(table, key, row):
+            self._final.add((table, key))  # the hub's stands, and what points to it may
             self.refused.add((table, key))
         else:
             self._insert(table, row, key)
+
+    def _is_known(self, table: str, row: Mapping[str, Any]) -> bool:
+        """Whether it tells of money that the hub's part has booked too, and for which nobody got anything here.
+
+        Both read it in the gateway's list: there is nothing to decide, and the hub's stands.
+        """
+        if table == "entries":
+            return row["payment_id"] in self._known
+        if table != "payments" or row["disposition"] != "unmatched":
+            return False
+        query = "SELECT 1 FROM payments WHERE mpesa_receipt_number = ? AND payment_id <> ?"
+        found = self._sql.execute(query, (row["mpesa_receipt_number"], row["payment_id"])).fetchone()
+        if found is not None:
+            self._known.add(row["payment_id"])
+        return found is not None
+
+    def _put_numbered(self, table: str, row: dict[str, Any], stood: Mapping[str, Any]) -> None:
+        """Another row has that number, or the same row was told by both: then what was heard later counts."""
+        key = self._key(table, row)
+        if not is_same(table, row, stood):
+            self._number_anew(table, row)
+        elif row["updated_at"] <= stood["updated_at"]:
+            self._put[table, key] = None  # as it stands
+            return
+        self._insert(table, row, key)
 
     def _keep_placed(self, key: tuple[Any, ...], *, same: bool) -> None:
         """Both placed that money: how the hub's part did counts, and none of it is moved twice."""
@@ -168,12 +219,21 @@ class Retelling:
         stood = self._stood("entries", (row["entry_id"],))
         return stood is not None and all(stood[column] == value for column, value in row.items())
 
-    def _follow(self, table: str, row: dict[str, Any]) -> bool:
-        """Have a row point to what its parents are called now; False where one cannot stand."""
+    def _follow(self, table: str, row: dict[str, Any], hubs: Mapping[str, Any] | None) -> bool:
+        """Have a row point to what its parents are called now; False where one cannot stand.
+
+        Args:
+            table: Its table.
+            row: The row.
+            hubs: The same row where the hub's part has it: a number it gives a parent is the hub's.
+        """
         for parent, column in self._sql.execute('SELECT "table", "from" FROM pragma_foreign_key_list(?)', (table,)):
             if column not in row or row[column] is None:
                 continue
-            if (parent, (row[column],)) in self.refused or not self._is_there(parent, row, column):
+            if parent in _NUMBERED and hubs is not None and hubs[column] == row[column]:
+                continue
+            gone = (parent, (row[column],)) in self.refused - self._final
+            if gone or not self._is_there(parent, row, column):
                 if table != "sessions":
                     return False
                 row[column] = None
@@ -232,7 +292,8 @@ class Retelling:
                 tuple(whole.values()),
             )
         except sqlite3.IntegrityError:
-            self._refuse(table, own_key, take_away=False)
+            if table != "sessions":  # both parts opened that one: the router's next report says what it comes to
+                self._refuse(table, own_key, take_away=False)
         else:
             self._put[table, self._key(table, row)] = None
 
@@ -244,8 +305,41 @@ class Retelling:
     def _delete(self, table: str, key: tuple[Any, ...]) -> None:
         if (table, key) in self._changed:
             return  # the hub's, though it says what ours says
+        before = self._before(table, key)
+        if before is not None:
+            self._rebuild.put(self._stream, table, before, self._stood(table, key))
+            self._put[table, key] = None
+            return
         where = " AND ".join(f"{column} = ?" for column in KEYS_OF[self._stream][table])
         self._sql.execute(f"DELETE FROM {table} WHERE {where}", key)  # noqa: S608 - constants
+
+    def _before(self, table: str, key: tuple[Any, ...]) -> dict[str, Any] | None:
+        """How a row stood that both had before they parted; None for one that came later. A long read."""
+        if table in _NUMBERED:
+            return None  # those are never changed
+        known_by = KEYS_OF[self._stream][table]
+        query = (
+            "SELECT body FROM events WHERE stream = ? AND sequence < ? AND type = ? AND instr(body, ?)"
+            " ORDER BY sequence DESC"
+        )
+        named = f'"{known_by[0]}":{json.dumps(key[0], ensure_ascii=False)}'.encode()
+        for (body,) in self._sql.execute(query, (self._stream.value, self._begun, KIND_OF[self._stream], named)):
+            for row in json.loads(body)["data"]["rows"].get(table, ()):
+                if tuple(row[column] for column in known_by) == key:
+                    return {column: value_of(value) for column, value in row.items()}
+        return None
+
+    def _stay_paid(self) -> None:
+        """Success sticks: what somebody holds a grant for was paid, whatever was heard in between."""
+        grants = [self._stood(table, key) for table, key in self._put if table == "grants"]
+        for purchase_id in [row["purchase_id"] for row in grants if row is not None and row["purchase_id"] is not None]:
+            changed = self._sql.execute(
+                "UPDATE purchases SET state = 'paid', reason = NULL, result_description = '', query_at = NULL"
+                " WHERE purchase_id = ? AND state <> 'paid'",
+                (purchase_id,),
+            ).rowcount
+            if changed:
+                self._put["purchases", (purchase_id,)] = None
 
     def _ask_again(self) -> None:
         """A purchase whose payment cannot stand is not known to be paid: its gateway is asked."""
@@ -290,6 +384,29 @@ class Retelling:
                 " WHERE grant_id = ?1) AS told WHERE grants.grant_id = ?1",
                 (grant_id,),
             )
+
+
+def is_same(table: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows of one number are one, that has changed between them."""
+    return table in _SAME and all(one[column] == other[column] for column in _SAME[table])
+
+
+def last_words(table: str, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of what was noted of one key, one after the other, what counts: of each row the last.
+
+    Where numbers count up, a hub's row may have taken this box's number in between: then these are two.
+    """
+    found: list[dict[str, Any]] = []
+    for row in told:
+        if found and (table not in _NUMBERED or found[-1] == row or is_same(table, found[-1], row)):
+            found[-1] = row
+        else:
+            found.append(row)
+    return found
+
+
+def _ids(rows: Iterable[tuple[str, tuple[Any, ...]]]) -> set[str]:
+    return {key[0] for _, key in rows if len(key) == 1 and isinstance(key[0], str)}
 
 
 def _is_placed(payment: Mapping[str, Any]) -> bool:

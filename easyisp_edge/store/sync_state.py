@@ -12,15 +12,15 @@ from easyisp_edge.store.columns import instant, read_instant
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from easyisp_edge.domain.events import Stream
     from easyisp_edge.domain.sync import Lane
 
 _COLUMNS = "hub_url, site_id, epoch, hub_key, public_key, callback_base, enrolled_at, phase, down_after"
-# A box puts its packages out before it knows any hub.
-_OF_EVERY_BOX = "package_versions"
+# A box puts its packages out, and makes up addresses for its gateways, before it knows any hub.
+_OF_EVERY_BOX = ("package_versions", "gateway_states")
 _SHED_AT_ONCE = 1000
 # Fewer would free less than what is written about it.
 _SHED_AT_LEAST = 20
@@ -96,13 +96,14 @@ class SyncTable:
         """Whether these books say nothing yet, so that another box's may take their place."""
         if self._sql.execute("SELECT 1 FROM events LIMIT 1").fetchone() is not None:
             return False
-        tables = [table for table in MONEY_KEYS if table != _OF_EVERY_BOX]
+        tables = [table for table in MONEY_KEYS if table not in _OF_EVERY_BOX]
         queries = (f"SELECT 1 FROM {table} LIMIT 1" for table in tables)  # noqa: S608 - the schema's own words
         return all(self._sql.execute(query).fetchone() is None for query in queries)
 
     def make_way(self) -> None:
         """Forget what every box has, for the rows of another box; within `Store.rewrite`, of fresh books."""
-        self._sql.execute("DELETE FROM package_versions")
+        for table in _OF_EVERY_BOX:
+            self._sql.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
     # --- how far it is
 
@@ -156,10 +157,13 @@ class SyncTable:
         """How many events stand so."""
         return int(self._sql.execute("SELECT count(*) FROM sync_parked").fetchone()[0])
 
-    def forked_lines(self, fork: int, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """The lines of this box's part of a fork, in order: number and body."""
-        query = "SELECT sequence, body FROM events_forked WHERE fork = ? AND sequence > ? ORDER BY sequence LIMIT ?"
-        return [(row[0], row[1]) for row in self._sql.execute(query, (fork, after, limit))]
+    def forked_lines(self, fork: int, stream: Stream, after: int, limit: int) -> Iterator[tuple[int, bytes]]:
+        """The lines of this box's part of a fork, in order, read as they are taken: number and body."""
+        query = (
+            "SELECT sequence, body FROM events_forked WHERE fork = ? AND stream = ? AND sequence > ?"
+            " ORDER BY sequence LIMIT ?"
+        )
+        return ((row[0], row[1]) for row in self._sql.execute(query, (fork, stream.value, after, limit)))
 
     # --- what the hub is asked
 

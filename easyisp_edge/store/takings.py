@@ -32,6 +32,17 @@ _ANEW = (
         " END, count(*) FROM purchases GROUP BY 1, 2, 3"
     ),
 )
+# The same of one day of a tenant's, found by when rows were made.
+_WITHIN = (
+    "tenant_id = :tenant_id AND created_at >= strftime('%Y-%m-%dT%H:%M:%fZ', :day, '-3 hours')"
+    " AND created_at < strftime('%Y-%m-%dT%H:%M:%fZ', :day, '+21 hours')"
+)
+_DAY_ANEW = (
+    "DELETE FROM takings WHERE tenant_id = :tenant_id AND day = :day",
+    _ANEW[1].replace(" GROUP BY", f" AND {_WITHIN} GROUP BY"),
+    "DELETE FROM attempts WHERE tenant_id = :tenant_id AND day = :day",
+    _ANEW[3].replace(" GROUP BY", f" WHERE {_WITHIN} GROUP BY"),
+)
 
 
 class Taken(NamedTuple):
@@ -72,6 +83,13 @@ class TakingsTable:
         """Count all from the rows themselves, after they were put without the database counting. A long write."""
         for statement in _ANEW:
             self._sql.execute(statement)
+
+    def count_days_anew(self, made: Iterable[tuple[str, str]]) -> None:
+        """The same for the days of some rows: whose they are, and when they were made."""
+        query = "SELECT date(?, '+3 hours')"
+        for tenant_id, day in {(tenant, self._sql.execute(query, (at,)).fetchone()[0]) for tenant, at in made}:
+            for statement in _DAY_ANEW:
+                self._sql.execute(statement, {"tenant_id": tenant_id, "day": day})
 
     def taken(self, tenant_id: str, method: PaymentMethod, first: date, last: date) -> Taken:
         """What came in by a method on those days and was not given back; it counts for the day it came in."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
+from easyisp_edge.http_log import connections
 from easyisp_edge.web.admin.cors import allow_origins
 from easyisp_edge.web.admin.openapi import description_routes
 from easyisp_edge.web.admin.problems import problem
@@ -42,16 +41,8 @@ if TYPE_CHECKING:
     from easyisp_edge.web.webhooks import MpesaWebhook
 
 
-def _worth_a_line(record: logging.LogRecord) -> bool:
-    """Whether it is more than a request that was no HTTP: anybody can send those, to fill the log's disk."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
-
-
-_connections = logging.getLogger("easyisp_edge.web.connections")
-_connections.addFilter(_worth_a_line)
 # Nobody who calls us compresses what he sends; unpacking it would only serve those who send bombs.
-_CONNECTIONS = {"logger": _connections, "auto_decompress": False}
+_CONNECTIONS = {"logger": connections, "auto_decompress": False}
 
 
 def _app(say: Callable[[web.Request, int, EdgeError], web.Response], *inside: Middleware) -> web.Application:

@@ -1,9 +1,18 @@
 """What a hub takes a second with PostgreSQL, beside plain INSERTs of the same rows.
 
-Both have all cores in turn, are warm when the clock starts, commit a batch on the disk before the next one of its box,
-and write the same events and payments into the same tables with the same indexes. The INSERTs come by a connection a
-box, 32 of them, and move neither counter nor head; a hub writes by two connections, and moves both. Where others use
-the machine too, the 32 gain by it, since each gets its share: look at the CPU time then.
+All have all cores in turn, are warm when the clock starts, and commit a batch on the disk before the next one of its
+box; 32 boxes send at once. Tables and indexes are the same. All write the same events, and the payments that every
+fourth of them tells:
+
+- *INSERTs* come by a connection a box, in one transaction a batch, and write nothing else.
+- *All rows* are these, and the row of the stream that a hub moves with every batch: its last number, its digest, the
+  counter of its lane. An event alone takes one statement, so that no exchange is wasted.
+- *Hubs* write all rows by two connections each, and for it they read requests, judge signatures and the chain, and
+  sign answers. Batches of several boxes that come at once share a transaction, which those of the others cannot.
+
+CPU time is of the database and of who writes to it; who sends to a hub is a stand-in for boxes, and is left out. Where
+others use the machine too, 32 connections gain by it, since each gets its share, and a hub is one process: look at the
+CPU time then.
 """
 
 from __future__ import annotations
@@ -13,13 +22,14 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import asyncpg  # type: ignore[import-untyped]
 
@@ -48,11 +58,20 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 10, 100)
 HUBS = (1, 2)
+_INSERTS, _ALL_ROWS = "INSERTs", "all rows"
 _BOXES = 32
 _EVENTS_A_SECOND = {1: 1500, 10: 8000, 100: 25_000}  # about so many, so that a round takes about its seconds
 _ROWS_EVERY = 4
 _TARGET = at_least(0.5)
 _EVENT = "INSERT INTO events VALUES ($1, $2, $3, $4, $5, $6, $7)"
+_STREAM = (
+    "UPDATE streams SET counter = $3, seen_at = $4, last = $5, head = $6, received_at = $4"
+    " WHERE site_id = $1 AND stream = $2"
+)
+_EVENT_AND_STREAM = (
+    "WITH moved AS (UPDATE streams SET counter = $8, seen_at = $7, last = $3, head = $5, received_at = $7"
+    " WHERE site_id = $1 AND stream = $2) INSERT INTO events VALUES ($1, $2, $3, $4, $5, $6, $7)"
+)
 _PAYMENT = (
     "INSERT INTO payments (site_id, row_key, seq, disposition, amount_cents, created_at, body)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -89,20 +108,28 @@ def run(folder: Path, sizes: Sizes, _past: Past) -> Iterator[Measure]:
     with tempfile.TemporaryDirectory() as place, postgresql_server(Path(place), fsync="on") as server:
         stage = Stage(folder, server, int((Path(place) / "data" / "postmaster.pid").read_text().split()[0]))
         for size in BATCHES:
-            plain, hubs = [], {count: [] for count in HUBS}  # type: ignore[var-annotated]
+            plain: dict[str, list[Taken]] = {_INSERTS: [], _ALL_ROWS: []}
+            hubs: dict[int, list[Taken]] = {count: [] for count in HUBS}
             for _ in range(sizes.rounds):
-                plain.append(asyncio.run(_plain(stage, size, sizes.seconds)))
-                for count in HUBS:
-                    hubs[count].append(asyncio.run(_hubs(stage, size, sizes.seconds, count)))
-            yield from _told(f"plain INSERTs of {size}", plain)
+                for rows, taken in plain.items():
+                    taken.append(asyncio.run(_plain(stage, size, sizes.seconds, streams=rows == _ALL_ROWS)))
+                for count, taken in hubs.items():
+                    taken.append(asyncio.run(_hubs(stage, size, sizes.seconds, count)))
+            for rows, rounds in plain.items():
+                yield from _told(f"{rows}, batches of {size}", rounds)
             for count, rounds in hubs.items():
                 figure = f"{count} hub{'s' * (count > 1)}, batches of {size}"
                 yield from _told(figure, rounds)
-                pairs = list(zip(rounds, plain, strict=True))
-                ratio = Spread.of(one.rate / bare.rate for one, bare in pairs)
-                yield Measure(figure, "rate / plain INSERTs", "x", ratio, _TARGET)
-                ratio = Spread.of(bare.cpu_us / one.cpu_us for one, bare in pairs if one.cpu_us)
-                yield Measure(figure, "plain INSERTs' CPU time / its own", "x", ratio)
+                for rows, beside in plain.items():
+                    yield from _compared(figure, rounds, rows, beside)
+
+
+def _compared(figure: str, rounds: Sequence[Taken], rows: str, beside: Sequence[Taken]) -> Iterator[Measure]:
+    pairs = list(zip(rounds, beside, strict=True))
+    ratio = Spread.of(one.rate / bare.rate for one, bare in pairs)
+    yield Measure(figure, f"rate / {rows}", "x", ratio, _TARGET)
+    ratio = Spread.of(bare.cpu_us / one.cpu_us for one, bare in pairs if one.cpu_us)
+    yield Measure(figure, f"CPU time of {rows} / its own", "x", ratio)
 
 
 def _told(figure: str, rounds: Sequence[Taken]) -> Iterator[Measure]:
@@ -125,20 +152,20 @@ class Stage:
     postmaster: int
 
     def cpu_seconds(self, *processes: int) -> float:
-        """What the database and some processes have taken of all cores."""
-        found = {int(path.name): _stat(path) for path in Path("/proc").glob("[0-9]*")}
-        database = [stat for number, stat in found.items() if stat and self.postmaster in {number, stat[1]}]
-        ticks = sum(sum(stat[11:13]) for stat in database) + sum(found[self.postmaster][13:15])
-        ticks += sum(sum(found[number][11:13]) for number in processes)
-        return ticks / os.sysconf("SC_CLK_TCK")
+        """What the database and some processes have taken of all cores; of the database's, those that live."""
+        return sum(_cpu_seconds(process) for process in (self.postmaster, *_children(self.postmaster), *processes))
 
 
-def _stat(process: Path) -> list[int]:
-    """The numbers of `/proc/…/stat` after the name and the state; of none that has ended."""
-    try:
-        return [0, *map(int, (process / "stat").read_text().rpartition(")")[2].split()[1:16])]
-    except OSError:
-        return []
+def _children(process: int) -> list[int]:
+    return [int(name) for name in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def _cpu_seconds(process: int) -> float:
+    """To the nanosecond: in `stat` the work of many that do little each is rounded away. Of none that has ended."""
+    with contextlib.suppress(OSError):
+        spent = [int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{process}/task").iterdir()]
+        return sum(spent) / 1e9
+    return 0.0
 
 
 @contextlib.asynccontextmanager
@@ -194,7 +221,7 @@ def _request(box: Box, body: bytes) -> bytes:
     return f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _plain(stage: Stage, size: int, seconds: float) -> Taken:
+async def _plain(stage: Stage, size: int, seconds: float, *, streams: bool) -> Taken:
     """What it takes where nothing stands between them and the database."""
     async with _staged(stage.folder, stage.server, size, seconds) as (address, works):
         settings = {
@@ -202,9 +229,12 @@ async def _plain(stage: Stage, size: int, seconds: float) -> Taken:
             "database": address.name,
         }  # fmt: skip
         connections = [await asyncpg.connect(**settings) for _ in works]
-        await asyncio.gather(*(_insert(*one, slice(1)) for one in zip(connections, works, strict=True)))
+        await asyncio.gather(
+            *(_insert(*one, slice(1), streams=streams) for one in zip(connections, works, strict=True))
+        )
         busy, began = stage.cpu_seconds(os.getpid()), time.perf_counter()
-        await asyncio.gather(*(_insert(*one, slice(1, None)) for one in zip(connections, works, strict=True)))
+        pairs = zip(connections, works, strict=True)
+        await asyncio.gather(*(_insert(*one, slice(1, None), streams=streams) for one in pairs))
         took, busy = time.perf_counter() - began, stage.cpu_seconds(os.getpid()) - busy
         for connection in connections:
             await connection.close()
@@ -216,12 +246,15 @@ def _counted(works: Sequence[Work]) -> int:
     return sum(len(lines) for work in works for lines, _ in work.batches[1:])
 
 
-async def _insert(connection: asyncpg.Connection, work: Work, part: slice) -> None:
-    for lines, books in work.batches[part]:
+async def _insert(connection: asyncpg.Connection, work: Work, part: slice, *, streams: bool) -> None:
+    for counter, (lines, books) in enumerate(work.batches[part], start=2):
+        last = lines[-1]
         if len(lines) == 1 and not books:
-            await connection.execute(_EVENT, *lines[0])
+            await connection.execute(*((_EVENT_AND_STREAM, *last, counter) if streams else (_EVENT, *last)))
             continue
         async with connection.transaction():
+            if streams:
+                await connection.execute(_STREAM, last[0], last[1], counter, last[6], last[2], last[4])
             await connection.executemany(_EVENT, lines)
             if books:
                 await connection.executemany(_PAYMENT, books)
@@ -235,13 +268,13 @@ async def _hubs(stage: Stage, size: int, seconds: float, count: int) -> Taken:
         processes = [hub.pid for hub in hubs]
         try:
             await asyncio.gather(*(_opened(port) for port in ports))
-            lines = [await asyncio.open_connection(HOST, ports[place % count]) for place, _ in enumerate(works)]
-            await asyncio.gather(*(_send(*one, slice(1)) for one in zip(lines, works, strict=True)))
+            senders = [await _connected(ports[place % count]) for place, _ in enumerate(works)]
+            await asyncio.gather(*(sender.send(work, slice(1)) for sender, work in zip(senders, works, strict=True)))
             busy, began = stage.cpu_seconds(*processes), time.perf_counter()
-            await asyncio.gather(*(_send(*one, slice(1, None)) for one in zip(lines, works, strict=True)))
+            await asyncio.gather(*(one.send(work, slice(1, None)) for one, work in zip(senders, works, strict=True)))
             took, busy = time.perf_counter() - began, stage.cpu_seconds(*processes) - busy
-            for _, writer in lines:
-                writer.close()
+            for sender in senders:
+                sender.close()
         finally:
             for hub in hubs:
                 hub.terminate()
@@ -252,10 +285,15 @@ async def _hubs(stage: Stage, size: int, seconds: float, count: int) -> Taken:
 def _start(folder: Path, address: PostgresqlAddress, port: int) -> subprocess.Popen[bytes]:
     own = folder / str(port)
     own.mkdir()
-    (own / "hub.key").write_bytes((folder / "hub.key").read_bytes())
+    shutil.copy(folder / "hub.key", own)
     config = write_config(own, address, port)
     command = [sys.executable, "-c", _COMMAND, "hub", "run", "--config", str(config), "--log-level", "warning"]
     return subprocess.Popen(command, env=os.environ)
+
+
+async def _connected(port: int) -> _Sender:
+    _, sender = await asyncio.get_running_loop().create_connection(_Sender, HOST, port)
+    return sender
 
 
 async def _opened(port: int) -> None:
@@ -268,13 +306,50 @@ async def _opened(port: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _send(line: tuple[asyncio.StreamReader, asyncio.StreamWriter], work: Work, part: slice) -> None:
-    """Send one request after the other, each when the one before was acknowledged."""
-    reader, writer = line
-    for request in work.requests[part]:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
+class _Sender(asyncio.Protocol):
+    """A box: sends one request after the other, each when the one before was acknowledged."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport
+        self._requests: Iterator[bytes] = iter(())
+        self._done = asyncio.get_running_loop().create_future()
+        self._heard = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        head, found, body = self._heard.partition(b"\r\n\r\n")
+        if not found or len(body) < _length_of(head):
+            return
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
+            self._done.set_exception(RuntimeError(self._heard.decode()))
+            return
+        self._heard = b""
+        self._next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(error or ConnectionError("The hub hung up."))
+
+    async def send(self, work: Work, part: slice) -> None:
+        """Send requests until all are acknowledged."""
+        self._requests, self._done = iter(work.requests[part]), asyncio.get_running_loop().create_future()
+        self._next()
+        await self._done
+
+    def _next(self) -> None:
+        request = next(self._requests, None)
+        if request is None:
+            self._done.set_result(None)
+        else:
+            self._transport.write(request)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.close()
+
+
+def _length_of(head: bytes) -> int:
+    return int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])

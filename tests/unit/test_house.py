@@ -35,7 +35,7 @@ METHODS = {"DELETE"}  # of HTTP
 SQL_ROOMS = {"store", "adapters/freeradius", "hub/store"}
 
 HOMES: dict[str, set[str]] = {
-    "aiohttp": {"web", "daemon", "lab", "hub"},
+    "aiohttp": {"web", "daemon", "lab", "hub", "http_log.py"},
     "httpx": {"adapters/daraja", "adapters/central", "commands"},
     "jinja2": {"web", "lab/daraja", "hub"},
     "librouteros": {"adapters/routeros"},

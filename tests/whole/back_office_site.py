@@ -93,7 +93,7 @@ class Business:
 
 
 # What changes by itself: what routers and M-Pesa are asked about in the background, and what is used.
-_OF_TIME = {"clock", "sessions", "gateway_states", "posters"}
+_OF_TIME = {"clock", "sessions", "gateway_states", "gateway_sweeps", "posters"}
 _COLUMNS_OF_TIME = {
     "grants": {"seconds_used", "octets_used"},
     "purchases": {"query_at", "queries", "state", "reason", "result_description", "changed_at"},
@@ -105,6 +105,7 @@ _OWNED = dict.fromkeys(
     (
         "central_configs",
         "events_forked",
+        "forks",
         "recording",
         "rows_forked",
         "sync_alarms",

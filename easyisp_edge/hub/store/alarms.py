@@ -51,7 +51,7 @@ class Alarm(NamedTuple):
 
 async def add_alarms(tx: Transaction, alarms: Sequence[Alarm]) -> None:
     """Count alarms; each site, kind and hour once."""
-    await tx.put(_PUT, sorted(alarms))
+    await tx.put((_PUT, sorted(alarms)))
 
 
 async def alarms_since(tx: Transaction, at: str) -> list[Alarm]:

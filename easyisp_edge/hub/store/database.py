@@ -28,18 +28,20 @@ class Put(NamedTuple):
         columns: Name and type of each value of a row: TEXT, BIGINT or BYTEA.
         conflict: What to do where a row of the key stands, such as `ON CONFLICT DO NOTHING`. No two rows that are
             put together may have the same key.
-        returning: Columns that are given back, of the rows that were inserted or changed.
     """
 
     table: str
     columns: tuple[tuple[str, str], ...]
     conflict: str = ""
-    returning: str = ""
 
     @property
     def names(self) -> str:
         """The columns as they stand in a statement."""
         return ", ".join(name for name, _ in self.columns)
+
+
+Puts = tuple[Put, "Sequence[Row]"]
+"""Rows, and how they are put."""
 
 
 class Transaction(Protocol):
@@ -51,8 +53,8 @@ class Transaction(Protocol):
     async def row(self, sql: str, *values: Any) -> Row | None:
         """The first row a statement yields."""
 
-    async def put(self, put: Put, rows: Sequence[Row]) -> list[Row]:
-        """Insert rows, and give what `returning` asks for."""
+    async def put(self, *puts: Puts) -> None:
+        """Insert rows, in the order they come in."""
 
     async def script(self, sql: str) -> None:
         """Run statements without values, each ended by a semicolon at the end of a line."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from easyisp_edge.hub.store.sites import EVERY_LANE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,7 +24,8 @@ async def site_ids(tx: Transaction) -> list[str]:
 
 async def lanes(tx: Transaction, sites: Sequence[str]) -> list[Row]:
     """Site, lane, and when it was last used."""
-    return await tx.rows("SELECT site_id, lane, seen_at FROM lanes WHERE site_id = ANY($1)", list(sites))
+    query = f"SELECT site_id, lane, seen_at FROM ({EVERY_LANE}) AS known WHERE site_id = ANY($1)"  # noqa: S608 - constants
+    return await tx.rows(query, list(sites))
 
 
 async def streams(tx: Transaction, sites: Sequence[str]) -> list[Row]:

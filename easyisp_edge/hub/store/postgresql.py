@@ -12,10 +12,10 @@ import asyncpg  # type: ignore[import-untyped]
 from easyisp_edge.errors import EdgeError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from easyisp_edge.domain.database_address import PostgresqlAddress
-    from easyisp_edge.hub.store.database import Put, Row
+    from easyisp_edge.hub.store.database import Put, Puts, Row
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 20.0
@@ -68,15 +68,6 @@ def _insertion(put: Put) -> str:
     return f"INSERT INTO {put.table} ({put.names}) VALUES ({places}) {put.conflict}"  # noqa: S608 - ours
 
 
-@functools.cache
-def _insertion_that_tells(put: Put) -> str:
-    lists = ", ".join(f"${place}::{kind}[]" for place, (_, kind) in enumerate(put.columns, start=1))
-    return (
-        f"INSERT INTO {put.table} ({put.names}) SELECT * FROM unnest({lists}) AS new ({put.names})"  # noqa: S608 - ours
-        f" {put.conflict} RETURNING {put.returning}"
-    )
-
-
 class _PostgresqlTransaction:
     """A `Transaction` on a connection of the pool."""
 
@@ -92,18 +83,14 @@ class _PostgresqlTransaction:
         found = await self._connection.fetchrow(sql, *values)
         return None if found is None else tuple(found)
 
-    async def put(self, put: Put, rows: Sequence[Row]) -> list[Row]:
-        """Insert rows, and give what `returning` asks for."""
-        if not rows:
-            return []
-        if put.returning:
-            return await self.rows(_insertion_that_tells(put), *zip(*rows, strict=True))
-        if put.conflict or len(rows) < _COPIED_LEAST:
-            await self._connection.executemany(_insertion(put), rows)
-        else:
-            names = [name for name, _ in put.columns]
-            await self._connection.copy_records_to_table(put.table, records=rows, columns=names)
-        return []
+    async def put(self, *puts: Puts) -> None:
+        """Insert rows, in the order they come in."""
+        for put, rows in puts:
+            if rows and (put.conflict or len(rows) < _COPIED_LEAST):
+                await self._connection.executemany(_insertion(put), rows)
+            elif rows:
+                names = [name for name, _ in put.columns]
+                await self._connection.copy_records_to_table(put.table, records=rows, columns=names)
 
     async def script(self, sql: str) -> None:
         """Run statements without values."""

@@ -13,7 +13,7 @@ from easyisp_edge.hub.store.database import Put
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from easyisp_edge.hub.store.database import Row, Transaction
+    from easyisp_edge.hub.store.database import Puts, Row, Transaction
 
 COUNTS_TABLE = "grant_counts"
 _TEXT = "TEXT"
@@ -46,6 +46,7 @@ _SEARCHED: Mapping[str, tuple[tuple[str, str], ...]] = {
         *((name, _TEXT) for name in ("from_account", "to_account", "payment_id", "grant_id")),
     ),
     "claims": tuple((name, _TEXT) for name in ("tenant_id", "state", "mpesa_receipt_number", "grant_id", "created_at")),
+    "gateway_states": (),
     "sessions": tuple((name, _TEXT) for name in ("grant_id", "started_at", "updated_at", "stopped_at")),
 }  # fmt: skip
 
@@ -78,9 +79,9 @@ def _put(table: str) -> Put:
     return Put(table, columns, conflict)
 
 
-async def put_rows(tx: Transaction, table: str, rows: Sequence[Row]) -> None:
+def books(table: str, rows: Sequence[Row]) -> Puts:
     """Put rows as they stand: site, key, number of the event, the searched columns, JSON. Each key once."""
-    await tx.put(_put(table), rows)
+    return _put(table), rows
 
 
 async def images(tx: Transaction, site_id: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ class Configuration(NamedTuple):
     Args:
         version: Rises with each.
         packages: JSON.
-        gateways: JSON; it may hold secrets.
+        gateways: JSON, sealed: it may hold secrets.
         published_at: When.
     """
 

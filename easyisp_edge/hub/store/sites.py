@@ -6,22 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.hub.store.database import Put
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from easyisp_edge.hub.store.database import Row, Transaction
+    from easyisp_edge.hub.store.database import Transaction
 
 NEW, WAITING, CONFIRMED, CLOSED = "new", "waiting", "confirmed", "closed"
 _COLUMNS = "site_id, name, state, epoch, public_key, former_key, config_version"
 _SELECT = f"SELECT {_COLUMNS} FROM sites"  # noqa: S608 - constants
-_COUNTERS = Put(
-    "lanes",
-    (("site_id", "TEXT"), ("lane", "TEXT"), ("counter", "BIGINT"), ("seen_at", "TEXT")),
-    "ON CONFLICT (site_id, lane) DO UPDATE SET counter = excluded.counter, seen_at = excluded.seen_at"
-    " WHERE lanes.counter < excluded.counter",
-    "site_id, lane",
+_STREAMS = frozenset(stream.value for stream in Stream)
+EVERY_LANE = (
+    "SELECT site_id, lane, counter, seen_at FROM lanes"
+    " UNION ALL SELECT site_id, stream, counter, seen_at FROM streams WHERE seen_at IS NOT NULL"
+)
+_TAKE = (
+    "INSERT INTO lanes (site_id, lane, counter, seen_at) VALUES ($1, $2, $3, $4) ON CONFLICT (site_id, lane)"
+    " DO UPDATE SET counter = excluded.counter, seen_at = excluded.seen_at WHERE lanes.counter < excluded.counter"
+    " RETURNING counter"
+)
+_TAKE_OF_STREAM = (
+    "UPDATE streams SET counter = $3, seen_at = $4 WHERE site_id = $1 AND stream = $2 AND counter < $3"
+    " RETURNING counter"
 )
 
 
@@ -63,7 +69,7 @@ async def add_site(tx: Transaction, site_id: str, name: str, at: str) -> None:
     )
     for stream in Stream:
         await tx.rows(
-            "INSERT INTO streams (site_id, stream, last, head, received_at) VALUES ($1, $2, 0, $3, $4)",
+            "INSERT INTO streams (site_id, stream, counter, last, head, received_at) VALUES ($1, $2, 0, 0, $3, $4)",
             site_id,
             stream.value,
             GENESIS,
@@ -90,7 +96,8 @@ async def site_named(tx: Transaction, name: str) -> Site | None:
 
 async def last_seen(tx: Transaction) -> dict[str, str]:
     """When each site last asked for anything."""
-    return dict(await tx.rows("SELECT site_id, max(seen_at) FROM lanes GROUP BY site_id"))
+    query = f"SELECT site_id, max(seen_at) FROM ({EVERY_LANE}) AS known GROUP BY site_id"  # noqa: S608 - constants
+    return dict(await tx.rows(query))
 
 
 async def confirm_site(tx: Transaction, site_id: str, at: str) -> bool:
@@ -151,6 +158,7 @@ async def enrol(tx: Transaction, site_id: str, key: bytes, at: str) -> None:
         at,
     )
     await tx.rows("DELETE FROM lanes WHERE site_id = $1", site_id)
+    await tx.rows("UPDATE streams SET counter = 0, seen_at = NULL WHERE site_id = $1", site_id)
 
 
 async def raise_epoch(tx: Transaction, site_id: str, epoch: int) -> int | None:
@@ -160,17 +168,13 @@ async def raise_epoch(tx: Transaction, site_id: str, epoch: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-async def take_counters(tx: Transaction, rows: Sequence[Row]) -> set[tuple[str, str]]:
-    """Use counters of lanes; gives the site and lane of those that were above all before.
-
-    Args:
-        tx: Where.
-        rows: Site, lane, counter and time; each site and lane once.
-    """
-    # Always in one order: two hubs that take several never wait for each other in a circle.
-    return {(site_id, lane) for site_id, lane in await tx.put(_COUNTERS, sorted(rows))}
+async def take_counter(tx: Transaction, site_id: str, lane: str, counter: int, at: str) -> bool:
+    """Use a counter of a lane; False where it is not above all before."""
+    taken = await tx.row(_TAKE_OF_STREAM if lane in _STREAMS else _TAKE, site_id, lane, counter, at)
+    return taken is not None
 
 
 async def counters(tx: Transaction, site_id: str) -> dict[str, int]:
     """The last counter of each lane that was ever used."""
-    return dict(await tx.rows("SELECT lane, counter FROM lanes WHERE site_id = $1", site_id))
+    query = f"SELECT lane, counter FROM ({EVERY_LANE}) AS known WHERE site_id = $1"  # noqa: S608 - constants
+    return dict(await tx.rows(query, site_id))

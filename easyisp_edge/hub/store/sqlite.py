@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from easyisp_edge.hub.store.database import Put, Row
+    from easyisp_edge.hub.store.database import Put, Puts, Row
 
 T = TypeVar("T")
 
 _BUSY_SECONDS = 5.0
 _ANY = re.compile(r"= ANY\(\$(\d+)\)")
 _VALUE = re.compile(r"\$(\d+)")
+_LOCK = re.compile(r" FOR UPDATE( OF \w+)?")
 _TYPES = (("BIGINT", "INTEGER"), ("BYTEA", "BLOB"))
 
 
 @functools.lru_cache(maxsize=512)
 def translated(sql: str) -> str:
     """A statement as SQLite reads it; a list of values comes as JSON, and a writer is alone anyway."""
-    sql = _ANY.sub(r"IN (SELECT value FROM json_each(:p\1))", sql).replace(" FOR UPDATE", "")
+    sql = _LOCK.sub("", _ANY.sub(r"IN (SELECT value FROM json_each(:p\1))", sql))
     return _VALUE.sub(r":p\1", sql)
 
 
 @functools.cache
 def _insertion(put: Put) -> str:
     places = ", ".join(f":p{place}" for place in range(1, len(put.columns) + 1))
-    returning = f" RETURNING {put.returning}" if put.returning else ""
-    return f"INSERT INTO {put.table} ({put.names}) VALUES ({places}) {put.conflict}{returning}"  # noqa: S608 - ours
+    return f"INSERT INTO {put.table} ({put.names}) VALUES ({places}) {put.conflict}"  # noqa: S608 - ours
 
 
 def _named(values: Sequence[Any]) -> dict[str, Any]:
@@ -86,17 +86,16 @@ class _SqliteTransaction:
         found = await self.rows(sql, *values)
         return found[0] if found else None
 
-    async def put(self, put: Put, rows: Sequence[Row]) -> list[Row]:
-        """Insert rows, and give what `returning` asks for."""
-        statement = _insertion(put)
+    async def put(self, *puts: Puts) -> None:
+        """Insert rows, in the order they come in."""
+        work = [(_insertion(put), [_named(row) for row in rows]) for put, rows in puts if rows]
 
-        def work(sql: sqlite3.Connection) -> list[Row]:
-            if put.returning:
-                return [given for row in rows for given in sql.execute(statement, _named(row)).fetchall()]
-            sql.executemany(statement, [_named(row) for row in rows])
-            return []
+        def insert(sql: sqlite3.Connection) -> None:
+            for statement, named in work:
+                sql.executemany(statement, named)
 
-        return await self._connection.run(work)
+        if work:
+            await self._connection.run(insert)
 
     async def script(self, sql: str) -> None:
         """Run statements without values."""

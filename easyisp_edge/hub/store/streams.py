@@ -9,7 +9,7 @@ from easyisp_edge.hub.store.database import Put
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from easyisp_edge.hub.store.database import Row, Transaction
+    from easyisp_edge.hub.store.database import Puts, Row, Transaction
 
 _KEY = (("site_id", "TEXT"), ("stream", "TEXT"), ("seq", "BIGINT"))
 _EVENTS = Put("events", (*_KEY, ("epoch", "BIGINT"), ("digest", "BYTEA"), ("body", "BYTEA"), ("received_at", "TEXT")))
@@ -20,11 +20,18 @@ _ERRORS = Put(
     (*_KEY, ("reason", "TEXT"), ("received_at", "TEXT")),
     "ON CONFLICT (site_id, stream, seq) DO UPDATE SET reason = excluded.reason",
 )
-_HEADS = Put(
+_STANDINGS = Put(
     "streams",
-    (("site_id", "TEXT"), ("stream", "TEXT"), ("last", "BIGINT"), ("head", "BYTEA"), ("received_at", "TEXT")),
-    "ON CONFLICT (site_id, stream) DO UPDATE SET last = excluded.last, head = excluded.head,"
-    " received_at = excluded.received_at",
+    (
+        *_KEY[:2],
+        ("counter", "BIGINT"),
+        ("seen_at", "TEXT"),
+        ("last", "BIGINT"),
+        ("head", "BYTEA"),
+        ("received_at", "TEXT"),
+    ),
+    "ON CONFLICT (site_id, stream) DO UPDATE SET counter = excluded.counter, seen_at = excluded.seen_at,"
+    " last = excluded.last, head = excluded.head, received_at = excluded.received_at",
 )
 
 
@@ -40,21 +47,45 @@ class Head(NamedTuple):
     head: bytes
 
 
-async def locked_heads(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
-    """How far streams have come; nobody else changes them until the end of the transaction.
+class Standing(NamedTuple):
+    """A stream while nobody else changes it, and its site.
+
+    Args:
+        head: How far it has come.
+        counter: The last of its lane.
+        received_at: When its last event came.
+        epoch: The life its site is in.
+        public_key: Of the site's box.
+        state: Of the site.
+        config_version: Of the last configuration that was published for the site.
+    """
+
+    head: Head
+    counter: int
+    received_at: str
+    epoch: int
+    public_key: bytes | None
+    state: str
+    config_version: int
+
+
+async def locked(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Standing]:
+    """How streams stand; nobody else changes them, nor uses a counter of theirs, until the end of the transaction.
 
     Args:
         tx: Where.
         keys: Site and stream of each.
     """
-    wanted = sorted(set(keys))
+    wanted = set(keys)
+    # Always in one order: two hubs that lock several never wait for each other in a circle.
     rows = await tx.rows(
-        "SELECT site_id, stream, last, head FROM streams WHERE site_id = ANY($1) AND stream = ANY($2)"
-        " ORDER BY site_id, stream FOR UPDATE",
+        "SELECT t.site_id, t.stream, t.last, t.head, t.counter, t.received_at, s.epoch, s.public_key, s.state,"
+        " s.config_version FROM streams t JOIN sites s ON s.site_id = t.site_id"
+        " WHERE t.site_id = ANY($1) AND t.stream = ANY($2) ORDER BY t.site_id, t.stream FOR UPDATE OF t",
         sorted({site_id for site_id, _ in wanted}),
         sorted({stream for _, stream in wanted}),
     )
-    return {(site_id, stream): Head(last, head) for site_id, stream, last, head in rows}
+    return {(row[0], row[1]): Standing(Head(row[2], row[3]), *row[4:]) for row in rows}
 
 
 async def heads(tx: Transaction, site_id: str) -> dict[str, Head]:
@@ -75,27 +106,24 @@ async def digests_between(tx: Transaction, site_id: str, stream: str, first: int
     return dict(rows)
 
 
-async def add_events(tx: Transaction, rows: Sequence[Row]) -> None:
+def events(rows: Sequence[Row]) -> list[Puts]:
     """Keep events: site, stream, number, epoch, digest, body, time."""
-    await tx.put(_EVENTS, rows)
-    parked = [(*row[:3], row[4], row[6]) for row in rows if row[5] is None]
-    if parked:
-        await tx.put(_PARKED, parked)
+    return [(_EVENTS, rows), (_PARKED, [(*row[:3], row[4], row[6]) for row in rows if row[5] is None])]
 
 
-async def set_heads(tx: Transaction, rows: Sequence[Row]) -> None:
-    """Note how far streams have come: site, stream, last, head, time."""
-    await tx.put(_HEADS, rows)
+def standings(rows: Sequence[Row]) -> Puts:
+    """Note how streams stand: site, stream, counter, when it was used, last, head, when that came."""
+    return _STANDINGS, rows
 
 
 async def add_forked(tx: Transaction, rows: Sequence[Row]) -> None:
     """Keep a box's lines beside those the hub knows of these numbers; as `add_events`."""
-    await tx.put(_FORKED, rows)
+    await tx.put((_FORKED, rows))
 
 
 async def add_projection_errors(tx: Transaction, rows: Sequence[Row]) -> None:
     """Note events of which no rows could be made: site, stream, number, reason, time."""
-    await tx.put(_ERRORS, rows)
+    await tx.put((_ERRORS, rows))
 
 
 async def events_after(tx: Transaction, site_id: str, stream: str, after: int, most: int) -> list[Row]:

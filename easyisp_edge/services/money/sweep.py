@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.central import SyncPhase
 from easyisp_edge.errors import EdgeError, InvalidError, RefusedError, UnavailableError
 from easyisp_edge.store.gateway_states import GatewayState
 
@@ -97,6 +98,8 @@ class SweepService:
         Raises:
             UnavailableError: It could not be read; it is tried again soon.
         """
+        if self._waits_for_books(receiver.gateway_id):
+            return PAUSE_SECONDS
         state = await self._state(receiver.gateway_id)
         tried = self._tried.setdefault(receiver.gateway_id, _Tried())
         rest = self._rest(state, tried)
@@ -116,6 +119,18 @@ class SweepService:
             raise
         tried.failure = None
         return IMPATIENT_SECONDS if self._queries_late(receiver.gateway_id) else None
+
+    def _waits_for_books(self, gateway_id: str) -> bool:
+        """Whether the list is left for now: what it tells may stand in books that this box is taking back.
+
+        Not for so long that M-Pesa forgets it.
+        """
+        read = self.settlement.store.read
+        site, state = read.sync.site(), read.gateways.by_id(gateway_id)
+        if site is None or site.phase is not SyncPhase.APART:
+            return False
+        until = None if state is None else state.swept_until
+        return until is None or self.settlement.clock.now() - until < AWAY_TOO_LONG
 
     def _rest(self, state: GatewayState, tried: _Tried) -> float:
         """Seconds until it may be tried again; after a restart, too."""

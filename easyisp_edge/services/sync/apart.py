@@ -16,10 +16,11 @@ from easyisp_edge.domain.event_lines import read_line
 from easyisp_edge.domain.events import GENESIS, Stream
 from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, Lane
 from easyisp_edge.services.sync.up import packed
-from easyisp_edge.store.rebuild import finish
+from easyisp_edge.store.rebuild import finish, follow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from easyisp_edge.domain.central import Head, HubState
     from easyisp_edge.services.sync.link import SyncLink
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from easyisp_edge.store.store import Tables
 
 log = logging.getLogger(__name__)
+
+_REFUSED_NAMED = 10
 
 
 @dataclass(slots=True)
@@ -75,14 +78,17 @@ class TakingBack:
             RefusedError: The hub gives nothing, as long as nobody has confirmed this box there.
             EdgeError: What came cannot be taken; a person has to look.
         """
+        reached: dict[Stream, int] = {}
         for stream in Stream:  # money first: usage points to it
             head = state.heads[stream]
-            if await self.differs(stream, head):
-                await self._take_stream(stream, head)
+            reached[stream] = await self._take_stream(stream, head) if await self.differs(stream, head) else head.last
         for fork, stream in self.link.store.read.forks.waiting():
             await self._keep_at_hub(fork, stream)
-            told = await self.link.store.rewrite(functools.partial(_tell_anew, fork=fork))
-            self._say(fork, told)
+        now = self.link.clock.now()
+        for stream, after in reached.items():
+            told = await self.link.store.rewrite(functools.partial(_tell_anew, stream=stream, after=after, now=now))
+            if told.rows:
+                log.warning("%d rows of this box's part of %s were told anew", told.rows, stream.value)
         await finish(self.link.store)
         await self.rebuilt()
         await self._begin_epoch()
@@ -91,12 +97,12 @@ class TakingBack:
         while self._found:
             await self.link.alarm(*self._found.popitem())
 
-    async def _take_stream(self, stream: Stream, head: Head) -> None:
-        number = await self._common(stream, head)
+    async def _take_stream(self, stream: Stream, head: Head) -> int:
+        """Take what the hub has of a stream; gives the number of its last event."""
+        number, detail = await self._common(stream, head), ""
         own_last = self.link.store.read.events.head(stream)[0]
         if number < own_last:
             detail = f"Box and hub both went on after event {number} of {stream.value}; this box's part is told anew."
-            self._found["fork"] = detail
         elif number < head.last and own_last:
             self._found["ahead"] = f"The hub knew {head.last - number} events of {stream.value} that this box did not."
         self.progress.stream, self.progress.last = stream.value, head.last
@@ -104,8 +110,9 @@ class TakingBack:
             self.progress.taken = number
             lines = await self._page(stream, number)
             if not lines:
-                return
-            number = await self.link.store.rewrite(functools.partial(_take, stream=stream, after=number, lines=lines))
+                return number
+            work = functools.partial(_take, stream=stream, after=number, lines=lines, detail=detail)
+            number, detail = await self.link.store.rewrite(work), ""
 
     async def _common(self, stream: Stream, head: Head) -> int:
         """The last number both have the same event of."""
@@ -128,7 +135,7 @@ class TakingBack:
         """How many of the lines after a number are this box's own."""
         read, now = self.link.store.read, self.link.clock.now()
         for at, line in enumerate(lines):
-            if read.events.digest_of(stream, after + at + 1) != read_line(stream, line, now).event.digest:
+            if not read.events.may_be(stream, after + at + 1, read_line(stream, line, now).event.digest):
                 return at
         return len(lines)
 
@@ -137,17 +144,12 @@ class TakingBack:
 
     async def _keep_at_hub(self, fork: int, stream: Stream) -> None:
         after = 0
-        while found := self.link.store.read.sync.forked_lines(fork, after, EVENTS_MOST):
-            lines = _fitting([body for _, body in found])
-            body = packed(lines)
+        while True:
+            found = await self.link.store.survey(functools.partial(_fork_page, fork=fork, stream=stream, after=after))
+            if found is None:
+                return
+            after, body = found
             await self.link.turn(Lane.ASK, lambda hub, counter, body=body: hub.keep_fork(stream, body, counter))  # type: ignore[misc]
-            after = found[len(lines) - 1][0]
-
-    def _say(self, fork: int, told: ToldAnew) -> None:
-        log.warning("fork %d: %d rows of this box were told anew", fork, told.rows)
-        if told.refused:
-            what = ", ".join(f"{table} {'/'.join(map(str, key))}" for table, key in told.refused[:10])
-            self._found["fork.refused"] = f"Cannot stand beside what the hub knows; decide by hand: {what}"
 
     async def _begin_epoch(self) -> None:
         site = self.link.site
@@ -163,17 +165,26 @@ def _begins(tables: Tables, stream: Stream, head: Head) -> bool:
     own_last = tables.events.head(stream)[0]
     if head.last == 0:
         return head.digest == GENESIS
-    return head.last <= own_last and tables.events.digest_of(stream, head.last) == head.digest
+    return head.last <= own_last and tables.events.may_be(stream, head.last, head.digest)
 
 
-def _take(tx: Tables, stream: Stream, after: int, lines: list[bytes]) -> int:
+def _take(tx: Tables, stream: Stream, after: int, lines: list[bytes], detail: str) -> int:
     # Grants and routers go on meanwhile, and so do events: they make way, and are told anew at the end.
-    tx.forks.set_aside(stream, after)
+    tx.forks.set_aside(stream, after, detail)
     return tx.rebuild.take(stream, lines)
 
 
-def _tell_anew(tx: Tables, fork: int) -> ToldAnew:
-    return tx.forks.tell_anew(fork)
+def _tell_anew(tx: Tables, stream: Stream, after: int, now: datetime) -> ToldAnew:
+    """Tell it, have what follows from it follow, and have a person told: all of it, or nothing."""
+    told = tx.forks.tell_anew(stream, after)
+    if told.rows or told.refused:
+        follow(tx)
+    for detail in told.details:
+        tx.alarms.note("fork", detail, now)
+    if told.refused:
+        what = ", ".join(f"{table} {'/'.join(map(str, key))}" for table, key in told.refused[:_REFUSED_NAMED])
+        tx.alarms.note("fork.refused", f"Cannot stand beside what the hub knows; decide by hand: {what}", now)
+    return told
 
 
 def _begin(tx: Tables, epoch: int) -> None:
@@ -181,11 +192,14 @@ def _begin(tx: Tables, epoch: int) -> None:
     tx.sync.come_to(SyncPhase.IN_STEP)
 
 
-def _fitting(lines: list[bytes]) -> list[bytes]:
-    """As many as one request may carry; one at least."""
-    octets = 0
-    for at, line in enumerate(lines):
+def _fork_page(tx: Tables, fork: int, stream: Stream, after: int) -> tuple[int, bytes] | None:
+    """The next lines of a fork, as many as one request may carry, packed; and the number of the last."""
+    lines: list[bytes] = []
+    octets = last = 0
+    for sequence, line in tx.sync.forked_lines(fork, stream, after, EVENTS_MOST):
         octets += len(line) + 1
-        if at and octets > BATCH_OCTETS_MOST:
-            return lines[:at]
-    return lines
+        if lines and octets > BATCH_OCTETS_MOST:
+            break
+        lines.append(line)
+        last = sequence
+    return (last, packed(lines)) if lines else None

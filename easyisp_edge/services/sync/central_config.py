@@ -46,9 +46,10 @@ class CentralConfigService:
 
         Gives the tenants whose routers are to be told, and what is wrong with it, where it is refused.
         """
-        if snapshot.version <= self.store.read.central.last_version():
+        last = self.store.read.central.last_version()
+        if snapshot.version <= last:
             await self.store.write(noting)
-            return set(), None
+            return set(), _too_old(snapshot.version, last)
         before = self.store.read.central.in_force()
         try:
             self.publish(snapshot)
@@ -105,3 +106,14 @@ class CentralConfigService:
             return set()
         tenants = [revoke_grant(tx, each, now) for each in snapshot.revocations]
         return {tenant_id for tenant_id in tenants if tenant_id is not None}
+
+
+def _too_old(version: int, last: int) -> tuple[str, str] | None:
+    """What a person is told of an older one; that the newest comes again says nothing."""
+    if version == last:
+        return None
+    message = (
+        f"The hub published configuration {version}, and this box has had {last}: the hub's database is an old copy."
+        f" It is not used; publish until the version is above {last}."
+    )
+    return "config.old", message

@@ -27,7 +27,7 @@ from easyisp_edge.services.sync.revoking import revoke_grant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from easyisp_edge.domain.central import DownMessage
+    from easyisp_edge.domain.central import DownMessage, SyncSite
     from easyisp_edge.domain.payments import MoneyRecord, PaymentReport
     from easyisp_edge.services.access.granting import AccessService
     from easyisp_edge.services.money.settlement import SettlementService
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 60.0  # a bell rings when box and hub are in step
 WAIT_MOST_SECONDS, WAIT_LEAST_SECONDS = 50, 5
 _WAIT_GROWS_SECONDS = 5
+# Whoever answers at once that there is nothing is not asked again at once.
+TOO_SOON_SECONDS = 2.0
 _WORDS_LENGTH = 40
 _VERBS = frozenset({"sync", "look"})
 
@@ -98,7 +100,7 @@ class DownService:
         site = self.link.site
         if site is None or not self.link.in_step:  # what comes for a purchase that is not back yet would be lost
             return IDLE_SECONDS
-        after, wait = site.down_after, self.wait_seconds
+        after, wait, began = site.down_after, self.wait_seconds, self.link.clock.monotonic()
         try:
             messages = await self.link.turn(Lane.DOWN, lambda hub, counter: hub.messages(after, wait, counter))
         except UnavailableError as error:
@@ -108,26 +110,40 @@ class DownService:
         self.wait_seconds = min(WAIT_MOST_SECONDS, self.wait_seconds + _WAIT_GROWS_SECONDS)
         for message in messages:
             if message.number > after and self.link.in_step:
-                await self._take(message)
+                await self._take(message, site)
                 after = message.number
-        return 0.0
+        at_once = after == site.down_after and self.link.clock.monotonic() - began < TOO_SOON_SECONDS
+        return TOO_SOON_SECONDS if at_once else 0.0
 
-    async def _take(self, message: DownMessage) -> None:
+    async def _take(self, message: DownMessage, site: SyncSite) -> None:
         content = message.content
         if isinstance(content, ConfigSnapshot):
-            await self._take_config(message.number, content)
+            await self._take_config(message.number, content, site)
             return
 
         def work(tx: Tables) -> _Taken:
             taken = self._work(tx, message)
-            tx.sync.take_down(message.number)
+            _note(tx, message.number, site)
             return taken
 
-        await self._follow(await self.link.store.write(work))
+        try:
+            taken = await self.link.store.write(work)
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one message, those after it have to come
+            taken = await self._pass_over(message, site, error)
+        await self._follow(taken)
         if isinstance(content, Command):
             self._obey(content)
         if isinstance(content, SiteChanged):
             self.site.relayed_base = (self.link.site or content).callback_base
+
+    async def _pass_over(self, message: DownMessage, site: SyncSite, error: Exception) -> _Taken:
+        """Leave a message that cannot be taken, of which nothing remains; a person is told."""
+        log.error("message %d of the hub cannot be taken", message.number, exc_info=error)
+        await self.link.store.write(lambda tx: _note(tx, message.number, site))
+        kind = message.type[:_WORDS_LENGTH]
+        return _Taken(alarm=("message", f"Message {message.number} ({kind}) cannot be taken: {error}"))
 
     def _work(self, tx: Tables, message: DownMessage) -> _Taken:
         content = message.content
@@ -200,9 +216,9 @@ class DownService:
         tx.sync.be_called_at(base)
         return _Taken()
 
-    async def _take_config(self, number: int, snapshot: ConfigSnapshot) -> None:
+    async def _take_config(self, number: int, snapshot: ConfigSnapshot, site: SyncSite) -> None:
         """A configuration is checked before the transaction that keeps it, and put in force after."""
-        tenants, alarm = await self.configs.take(snapshot, lambda tx: tx.sync.take_down(number))
+        tenants, alarm = await self.configs.take(snapshot, lambda tx: _note(tx, number, site))
         await self._follow(_Taken(tenants=tenants, alarm=alarm))
 
     def _obey(self, command: Command) -> None:
@@ -221,3 +237,15 @@ class DownService:
             self.look()
         if taken.alarm is not None:
             await self.link.alarm(*taken.alarm)
+
+
+def _note(tx: Tables, number: int, site: SyncSite) -> None:
+    """Note a message's number, where the box is still who it was for.
+
+    Raises:
+        UnavailableError: It is not: its new hub's numbers are others.
+    """
+    now = tx.sync.site()
+    if now is None or (now.site_id, now.hub_url, now.public_key) != (site.site_id, site.hub_url, site.public_key):
+        raise UnavailableError("sync.changed", "This box became another one to its hub meanwhile.")
+    tx.sync.take_down(number)

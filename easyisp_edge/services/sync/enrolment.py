@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from easyisp_edge.domain.central import SyncSite
+from easyisp_edge.domain.central import SyncPhase, SyncSite
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import fingerprint
 from easyisp_edge.errors import ConflictError, InvalidError
@@ -104,6 +104,8 @@ class EnrolmentService:
 def _enrol(tx: Tables, site: SyncSite, by: str) -> None:
     was = tx.sync.site()
     tx.sync.enrol(site)
+    if was is not None and was.phase is SyncPhase.APART:
+        tx.sync.come_to(SyncPhase.APART)  # its books are not whole yet, whoever it is now
     if was is None or was.site_id != site.site_id:
         tx.central.forget()  # its numbers would be held against another hub's
     # Books that say nothing yet have to go on saying nothing: another box's may take their place.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.domain.central import OLD_EPOCH, SHUT, SyncPhase
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import Lane
-from easyisp_edge.errors import ConflictError, InvalidError, RefusedError, UnavailableError
+from easyisp_edge.errors import EdgeError, RefusedError, UnavailableError
 from easyisp_edge.machine import ClockState
 from easyisp_edge.services.sync.link import Pace
 from easyisp_edge.services.sync.up import Uploader
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 COMPARED_EVERY_SECONDS = 6 * 3600.0
 NOT_ENROLLED_SECONDS = 3600.0
 # A box the hub does not want to hear asks rarely; one that waits for a person to look at two fingerprints, often.
-SHUT_SECONDS, WAITING_SECONDS = 600.0, 15.0
+SHUT_SECONDS = 600.0
 _WAITING_FOR_PERSON = "site.waiting"
 
 
@@ -105,22 +106,23 @@ class SyncService:
                 pause = pace.failed(error)
                 self.link.note(name, error)
             except RefusedError as error:
-                pause = self._refused(name, error)
-            except (ConflictError, InvalidError) as error:  # what came cannot be taken: a person has to look
+                pause = self._refused(name, error, pace)
+            except EdgeError as error:  # what came cannot be taken: a person has to look
                 await self.link.alarm(error.code, error.message)
                 pause = SHUT_SECONDS
                 self.link.note(name, error)
             else:
                 pace.went_well()
                 self.link.note(name, None)
-            await bell.wait(self.link.clock, pause)
+            if await bell.wait(self.link.clock, pause):
+                pace.looks = 0
 
-    def _refused(self, name: str, error: RefusedError) -> float:
+    def _refused(self, name: str, error: RefusedError, pace: Pace) -> float:
         self.link.note(name, error)
         if error.code == OLD_EPOCH:
             self.link.out_of_step()
         if error.code == SHUT and error.values.get("wire") == _WAITING_FOR_PERSON:
-            return WAITING_SECONDS
+            return pace.waiting()
         return SHUT_SECONDS * (0.5 + self.link.randomness.fraction() / 2)
 
     def _begin(self, group: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[float]]) -> None:
@@ -135,11 +137,15 @@ class SyncService:
     async def _join(self, state: HubState) -> None:
         """Have rows told from now on. Books that say nothing yet make way for those of the box before."""
         now = self.link.clock.now()
-        known = any(head.last for head in state.heads.values())
-        if known and await self.link.store.rewrite(_made_way):
-            await self.link.store.write(lambda tx: _joined(tx, now, SyncPhase.APART, standing=False))
-            self.link.selling.rests = True
-            return
+        if any(head.last for head in state.heads.values()):
+            rested, made_way = self.link.selling.rests, False
+            self.link.selling.rests = True  # what is sold just now would be in the way
+            try:
+                made_way = await self.link.store.rewrite(functools.partial(_made_way, now=now))
+            finally:
+                self.link.selling.rests = made_way or rested
+            if made_way:
+                return
         await self.link.store.write(lambda tx: tx.changes.begin(now))
         await tell_standing_rows(self.link.store)
         await self.link.store.write(lambda tx: tx.sync.come_to(SyncPhase.IN_STEP))
@@ -149,7 +155,7 @@ class SyncService:
         differing = [await self.taking_back.differs(stream, state.heads[stream]) for stream in Stream]
         if site is not None and site.phase is SyncPhase.APART:
             return True
-        return any(differing)
+        return any(differing) or bool(self.link.store.read.forks.waiting())
 
     async def _come_together(self, state: HubState) -> None:
         self.link.in_step = False
@@ -215,16 +221,14 @@ class SyncService:
         return {"ok": not said.code, "at": _instant(said.at), "since": _instant(said.since), "why": said.trouble}
 
 
-def _made_way(tx: Tables) -> bool:
+def _made_way(tx: Tables, now: datetime) -> bool:
+    """Have books that say nothing yet be those of the box before, as soon as they are here."""
     if not tx.sync.is_fresh():
         return False
     tx.sync.make_way()
+    tx.changes.begin(now, standing=False)
+    tx.sync.come_to(SyncPhase.APART)
     return True
-
-
-def _joined(tx: Tables, now: datetime, phase: SyncPhase, *, standing: bool) -> None:
-    tx.changes.begin(now, standing=standing)
-    tx.sync.come_to(phase)
 
 
 def _instant(at: datetime) -> str:

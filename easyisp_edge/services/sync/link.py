@@ -31,6 +31,8 @@ T = TypeVar("T")
 COUNTERS_RESERVED = 100
 WAIT_MOST_SECONDS = 300.0
 _DOUBLINGS_MOST = 9
+# Two people compare two fingerprints: they do not want to wait, and may also go home before they have.
+LOOK_LEAST_SECONDS, LOOK_GROWS_BY, LOOK_MOST_SECONDS = 2.0, 1.05, 15.0
 # After an outage of so many tries thousands of boxes come back at once.
 _AWAY_FAILURES = 4
 RETURN_SECONDS = 30.0
@@ -47,6 +49,13 @@ class Pace:
 
     randomness: Randomness
     failures: int = 0
+    looks: int = 0
+
+    def waiting(self) -> float:
+        """The seconds until it is worth looking whether a person has confirmed this box: often at first."""
+        most = min(LOOK_MOST_SECONDS, LOOK_LEAST_SECONDS * LOOK_GROWS_BY**self.looks)
+        self.looks += 1
+        return most
 
     def failed(self, error: UnavailableError) -> float:
         """Count a failure; gives the seconds to wait."""
@@ -57,7 +66,7 @@ class Pace:
 
     def went_well(self) -> None:
         """Begin anew."""
-        self.failures = 0
+        self.failures = self.looks = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +210,17 @@ class SyncLink:
             raise
         except RefusedError:
             self._answered()
+            self._see_unchanged(asked_by)
             raise
         self._answered()
+        self._see_unchanged(asked_by)
+        return answer
+
+    def _see_unchanged(self, asked_by: SyncSite | None) -> None:
+        """An answer to who this box was says nothing to who it is."""
         site = self.site
         if site is None or asked_by is None or _asks_otherwise(site, asked_by):
             raise UnavailableError("sync.changed", "This box became another one to its hub meanwhile.")
-        return answer
 
     def _answered(self) -> None:
         if self.reach.failures >= _AWAY_FAILURES:
@@ -225,8 +239,9 @@ class SyncLink:
         return self._central
 
     async def _counter(self, lane: Lane) -> int:
-        if lane not in self._next:
-            self._next[lane] = self._reserved[lane] = self.store.read.sync.counter(lane)
+        if lane not in self._reserved:
+            self._reserved[lane] = self.store.read.sync.counter(lane)
+            self._next[lane] = max(self._reserved[lane], self._next.get(lane, 0))
         counter = self._next[lane] + 1
         if counter > self._reserved[lane]:
             reserved = counter + COUNTERS_RESERVED
@@ -237,9 +252,9 @@ class SyncLink:
 
     async def _jump(self, lane: Lane, last: int) -> None:
         """A restored box used those before: go on above what the hub has seen."""
-        if last > self._next[lane]:
+        if last > self._next.get(lane, 0):
             log.warning("the hub has seen counter %d of the lane %s: going on above it", last, lane.value)
-            self._next[lane] = max(last, self._next[lane])
+            self._next[lane] = last
 
 
 def _asks_otherwise(one: SyncSite, other: SyncSite) -> bool:

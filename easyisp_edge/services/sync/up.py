@@ -8,9 +8,9 @@ import gzip
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from easyisp_edge.domain.central import BEHIND, FORK, GAP, OLD_EPOCH, TOO_LONG, UNREADABLE
+from easyisp_edge.domain.central import BEHIND, FORK, GAP, LATER, OLD_EPOCH, TOO_LONG, UNREADABLE
 from easyisp_edge.domain.event_lines import parked_line
-from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.events import GENESIS, Stream
 from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST
 from easyisp_edge.errors import RefusedError, UnavailableError
 from easyisp_edge.services.sync.link import lane_of
@@ -74,6 +74,7 @@ class Uploader:
             batch = await self._next_batch()
             if batch is None:
                 break
+            await self._tell_lost(batch)
             try:
                 await self._send(batch)
             except RefusedError as error:
@@ -124,9 +125,19 @@ class Uploader:
         if stored.ack > own_last:
             self.link.out_of_step()
             raise UnavailableError(BEHIND, f"The hub says it has {stored.ack} events of {self.stream.value}.")
+        if stored.ack < batch.first:
+            raise UnavailableError(LATER, f"The hub says it took {self.stream.value}, and has none of it.")
         with contextlib.suppress(asyncio.CancelledError):
             self._ready = ahead.result()
         await self.link.store.write(lambda tx: tx.sync.ack(self.stream, stored.ack))
+
+    async def _tell_lost(self, batch: Batch) -> None:
+        """Usage that made way on a full disk, because a hub had it, and that this hub has not: a person is told."""
+        first = self.link.store.read.events.first(self.stream)[0]
+        if batch.first < first:
+            span = f"{batch.first} to {first - 1} of {self.stream.value}"
+            message = f"Events {span} are gone here, and the hub lacks them."
+            await self.link.alarm("lost", message)
 
     async def _refused(self, batch: Batch, error: RefusedError) -> None:
         """Do what the hub's answer asks for, or have the two compared."""
@@ -189,21 +200,35 @@ def packed_batch(tx: Tables, stream: Stream, after: int, events_most: int) -> Ba
         after: After which number.
         events_most: How many; no more than a batch may hold, and one at least.
     """
-    found = tx.events.bodies_after(stream, after, events_most)
+    first, previous = tx.events.first(stream)
+    if stream is Stream.USAGE and after + 1 < first:
+        end = min(first, after + 1 + events_most)
+        return _stand_ins(after + 1, end, previous if end == first else None)
     parked = tx.sync.parked(stream, after, events_most)
     lines: list[bytes] = []
-    octets = 0
-    for sequence, body in found:
+    begun = octets = 0
+    for sequence, body in tx.events.each_after(stream, after, events_most):
         digest = tx.events.digest_of(stream, sequence) if sequence in parked else None
         line = body if digest is None else parked_line(sequence, digest)
         octets += len(line) + 1
         if lines and octets > BATCH_OCTETS_MOST:
             break
+        begun = begun or sequence
         lines.append(line)
-    if not lines:
-        return None
-    first = found[0][0]
-    return Batch(first, first + len(lines) - 1, packed(lines))
+    return Batch(begun, begun + len(lines) - 1, packed(lines)) if lines else None
+
+
+def _stand_ins(first: int, end: int, last_digest: bytes | None) -> Batch:
+    """What goes up in the place of events that are nowhere any more, so that those after them can.
+
+    Args:
+        first: The number of the first.
+        end: The number after the last.
+        last_digest: What the event at `end` is chained to; None where that is not known, or does not come next.
+    """
+    digests = {end - 1: last_digest or GENESIS}
+    lines = [parked_line(number, digests.get(number, GENESIS)) for number in range(first, end)]
+    return Batch(first, end - 1, packed(lines))
 
 
 def packed(lines: Iterable[bytes]) -> bytes:

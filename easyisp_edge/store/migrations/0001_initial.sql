@@ -389,11 +389,14 @@ CREATE TRIGGER gateways_stand BEFORE UPDATE ON gateways
 WHEN OLD.gateway_id <> NEW.gateway_id OR OLD.tenant_id <> NEW.tenant_id OR OLD.created_at <> NEW.created_at
 BEGIN SELECT RAISE(ABORT, 'a gateway stays whose it is'); END;
 
--- What is known of a gateway beside its configuration.
+-- What is known of a gateway beside its configuration, and how far this box has read its list of transactions.
 CREATE TABLE gateway_states (
   gateway_id TEXT PRIMARY KEY,
   notice_token TEXT NOT NULL UNIQUE,
-  pull_registered_at TEXT,
+  pull_registered_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gateway_sweeps (
+  gateway_id TEXT PRIMARY KEY,
   swept_until TEXT,
   swept_at TEXT
 ) STRICT, WITHOUT ROWID;
@@ -497,8 +500,15 @@ CREATE TABLE recording (
   standing_after TEXT NOT NULL
 ) STRICT;
 
--- What this box went on with after a number from which its hub knows it otherwise: its events then, and the rows
--- they had changed, until those are told anew or a person knows why they cannot be.
+-- What this box went on with after a number from which its hub knows it otherwise: what a person is told of it once it
+-- was told anew, its events then, and the rows they had changed, until a person knows which of them cannot stand.
+CREATE TABLE forks (
+  fork INTEGER PRIMARY KEY,
+  stream TEXT NOT NULL CHECK (stream IN ('money', 'usage')),
+  detail TEXT NOT NULL,
+  told INTEGER NOT NULL CHECK (told IN (0, 1))
+) STRICT;
+CREATE INDEX forks_waiting ON forks (stream, fork) WHERE told = 0;
 CREATE TABLE events_forked (
   fork INTEGER NOT NULL CHECK (fork > 0),
   stream TEXT NOT NULL CHECK (stream IN ('money', 'usage')),

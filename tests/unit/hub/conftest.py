@@ -35,6 +35,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseAddress:
     return found
 
 
+@pytest.fixture(autouse=True)
+def key_file(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """One key for all hubs that share a database."""
+    if {"postgresql", "database"} & set(request.fixturenames):
+        path = tmp_path / "hub.key"
+        path.write_text("c2hhcmVkIGJ5IGFsbCB0ZXN0cyBvZiBvbmUgc2VydmU=\n")
+        path.chmod(0o600)
+
+
 @pytest.fixture
 async def hub(database: DatabaseAddress, tmp_path: Path) -> AsyncIterator[Hub]:
     async with running_hub(hub_config(tmp_path, database)) as hub:

@@ -141,7 +141,7 @@ def test_sites_are_minded_by_commands(tmp_path: Path, capsys: pytest.CaptureFixt
     site = out.split()[0]
     assert "Kilifi north: no box yet" in out
     code, _, err = ran(capsys, "site", "confirm", site, "--config", config)
-    assert (code, err) == (1, "No box of this site waits to be confirmed.\n")
+    assert (code, err) == (1, "No box of this site waits to be confirmed: none has enrolled yet.\n")
     code, _, err = ran(capsys, "site", "confirm", "x", "--config", config)
     assert (code, "no site x" in err) == (1, True)
     code, _, err = ran(capsys, "run", "--config", str(tmp_path / "none.toml"))

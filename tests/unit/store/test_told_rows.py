@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from easyisp_edge.domain.row_images import COUNTS, KEYS_OF, MONEY_KEYS, ROWS, US
 from easyisp_edge.store import standing
 from easyisp_edge.store.changes import EVENT_OCTETS_MAX, NOT_REPLICATED, columns_in, places
 from easyisp_edge.store.checks import broken_rules
+from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.rebuild import follow
 from tests.fakes.clocks import START, SeededRandomness
 from tests.unit.shop import add_grant, open_books, tables_in_memory
@@ -31,7 +33,20 @@ HAPPENINGS = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 5
 FULL_DAY = [
     (name, number)
     for number in range(10)
-    for name in ("buy", "claim", "pay", "use", "receive", "print_vouchers", "redeem", "try_it", "live", "use", "use")
+    for name in (
+        "buy",
+        "claim",
+        "pay",
+        "use",
+        "receive",
+        "print_vouchers",
+        "redeem",
+        "try_it",
+        "live",
+        "use",
+        "use",
+        "sweep",
+    )
 ]
 
 
@@ -281,7 +296,7 @@ async def test_telling_goes_on_after_a_restart(tmp_path: Path) -> None:
     async with open_books(tmp_path) as books:
         await standing.tell_standing_rows(books.store)
         assert books.store.read.standing.are_told()
-        assert books.events().count(ROWS) == len(MONEY_KEYS) - 4  # no voucher, batch, trial or claim stands
+        assert books.events().count(ROWS) == len(MONEY_KEYS) - 5  # no voucher, batch, trial, claim or gateway stands
         await books.store.write(lambda tx: add_grant(tx, number=2))
         assert books.events()[-1] == ROWS
 
@@ -326,3 +341,18 @@ def test_open_sessions_are_found_by_an_index() -> None:
     (query,) = [each for each in asked if "FROM sessions" in each]
     (plan,) = box.sql.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
     assert "USING INDEX sessions_open_by_grant" in plan[3]
+
+
+def test_where_money_is_told_comes_back() -> None:
+    """The address that is registered at M-Pesa outlives the box; how far a list was read is told to nobody."""
+    box, other = Box.open(), Box.open(telling=False)
+    state = GatewayState("paybill", "f" * 32, START, START, START)
+    box.do(lambda tx: tx.gateways.put(state))
+    told = len(box.lines(Stream.MONEY))
+    for minute in range(1, 6):
+        read_at = START + timedelta(minutes=minute)
+        box.do(lambda tx, at=read_at: tx.gateways.put(replace(state, swept_until=at, swept_at=at)))  # type: ignore[misc]
+    assert len(box.lines(Stream.MONEY)) == told
+    other.take_all(box)
+    assert other.tx.gateways.by_notice_token("f" * 32) == GatewayState("paybill", "f" * 32, START)
+    assert other.digests() == box.digests()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,7 @@ from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.money.booking import Buyer
 from easyisp_edge.services.money.judgement import Judge
 from easyisp_edge.store.digests import digests
+from easyisp_edge.store.gateway_states import GatewayState
 from easyisp_edge.store.guards import unguarded
 from easyisp_edge.store.rebuild import follow
 from easyisp_edge.store.store import Tables
@@ -244,6 +245,13 @@ class Business:
             octets = told.octets_counted - before.octets_counted
             tx.grants.use(before.grant_id, told.seconds - before.seconds, octets)
 
+    def sweep(self, tx: Tables, number: int) -> None:
+        """A gateway's address is made up, registered, and its list is read."""
+        gateway_id = f"gateway-{number % 2}"
+        state = tx.gateways.by_id(gateway_id) or GatewayState(gateway_id, self.randomness.token(16).hex())
+        registered = state.pull_registered_at or (self.now() if number % 3 else None)
+        tx.gateways.put(replace(state, pull_registered_at=registered, swept_until=self.now(), swept_at=self.now()))
+
     def undo(self, tx: Tables, number: int) -> None:
         """All of it at once, and nothing of it remains."""
         for step in (self.buy, self.pay, self.receive, self.try_it, self.use):
@@ -263,7 +271,7 @@ STEPS: dict[str, Callable[[Business, Tables, int], None]] = {
     name: getattr(Business, name)
     for name in (
         "buy", "pay", "fail", "receive", "refund", "assign", "print_vouchers", "redeem", "revoke", "try_it",
-        "claim", "live", "use", "undo",
+        "claim", "live", "use", "sweep", "undo",
     )
 }  # fmt: skip
 

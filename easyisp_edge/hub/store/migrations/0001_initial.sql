@@ -1,6 +1,12 @@
 -- Read by PostgreSQL as it stands; SQLite reads INTEGER for BIGINT and BLOB for BYTEA.
 -- Instants are text, UTC, milliseconds: 2026-01-31T09:00:00.000Z. Money is cents of KES. `body` is JSON.
 
+-- The key that boxes believe: one row, from the first start on. Its secret half is a file.
+CREATE TABLE identity (
+  one BIGINT PRIMARY KEY CHECK (one = 1),
+  public_key BYTEA NOT NULL
+);
+
 CREATE TABLE sites (
   site_id TEXT PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -23,6 +29,7 @@ CREATE TABLE enrol_codes (
   used_key BYTEA
 );
 
+-- How far the lanes `down` and `ask` have come; those of the streams stand with their stream.
 CREATE TABLE lanes (
   site_id TEXT NOT NULL,
   lane TEXT NOT NULL,
@@ -31,9 +38,12 @@ CREATE TABLE lanes (
   PRIMARY KEY (site_id, lane)
 );
 
+-- A row is locked while a batch of its stream is taken in. `counter` and `seen_at` are of the lane of its name.
 CREATE TABLE streams (
   site_id TEXT NOT NULL,
   stream TEXT NOT NULL,
+  counter BIGINT NOT NULL,
+  seen_at TEXT,
   last BIGINT NOT NULL,
   head BYTEA NOT NULL,
   received_at TEXT NOT NULL,
@@ -321,6 +331,14 @@ CREATE TABLE claims (
   mpesa_receipt_number TEXT,
   grant_id TEXT,
   created_at TEXT,
+  body TEXT NOT NULL,
+  PRIMARY KEY (site_id, row_key)
+);
+
+CREATE TABLE gateway_states (
+  site_id TEXT NOT NULL,
+  row_key TEXT NOT NULL,
+  seq BIGINT NOT NULL,
   body TEXT NOT NULL,
   PRIMARY KEY (site_id, row_key)
 );

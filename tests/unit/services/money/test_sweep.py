@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from easyisp_edge.domain.central import SyncPhase
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import Disposition
 from easyisp_edge.errors import InvalidError, UnavailableError
@@ -22,6 +23,7 @@ from easyisp_edge.services.money.sweep import (
     QUERIES_LATE,
     SweepService,
 )
+from tests.fakes.central import SITE
 from tests.fakes.clocks import START, settle_down
 from tests.fakes.gateway import money_record, refused, unavailable
 from tests.unit.claims_stage import (
@@ -93,6 +95,26 @@ async def test_later_readings_overlap(stage: ClaimsStage) -> None:
     stage.pass_by(5 * MINUTE)
     await stage.read_list()
     assert spans(stage) == [(-30.0, 5.0)]
+
+
+async def test_the_list_waits_while_books_are_taken_back(stage: ClaimsStage) -> None:
+    """What it tells may stand in them, and so may the gateway's address; it is read before M-Pesa forgets it."""
+    store = stage.books.store
+    await store.write(lambda tx: tx.sync.enrol(SITE))
+    await store.write(lambda tx: tx.sync.come_to(SyncPhase.APART))
+    await stage.read_list()
+    assert stage.gateway.pulls == []
+    assert store.read.gateways.by_id(GATEWAY) is None
+    await store.write(lambda tx: tx.sync.come_to(SyncPhase.IN_STEP))
+    await stage.read_list()
+    spans(stage)
+    await store.write(lambda tx: tx.sync.come_to(SyncPhase.APART))
+    stage.pass_by(39 * AN_HOUR)
+    await stage.read_list()
+    assert stage.gateway.pulls == []
+    stage.pass_by(2 * AN_HOUR)
+    await stage.read_list()
+    assert stage.gateway.pulls != []
 
 
 async def test_after_an_absence_all_of_it_is_read(stage: ClaimsStage) -> None:

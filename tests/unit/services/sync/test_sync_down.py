@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,13 +23,14 @@ from easyisp_edge.domain.central import (
     SyncPhase,
 )
 from easyisp_edge.domain.claims import ClaimState, Refusal
+from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.payments import EvidenceSource
-from easyisp_edge.errors import InvalidError, UnavailableError
+from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from easyisp_edge.services.access.granting import AccessService
 from easyisp_edge.services.sync.asks import AskService
 from easyisp_edge.services.sync.central_config import TRIAL_SECONDS, CentralConfigService
-from easyisp_edge.services.sync.down import WAIT_LEAST_SECONDS, WAIT_MOST_SECONDS, DownService
+from easyisp_edge.services.sync.down import TOO_SOON_SECONDS, WAIT_LEAST_SECONDS, WAIT_MOST_SECONDS, DownService
 from easyisp_edge.services.sync.link import SyncLink
 from tests.fakes.central import SITE, FakeCentral
 from tests.fakes.clocks import SeededRandomness
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.central import DownContent
     from easyisp_edge.services.site import Site
+    from easyisp_edge.store.store import Tables
     from tests.unit.claims_stage import ClaimsStage
 
 _TOLD = {"Amount": 10.0, "MpesaReceiptNumber": RECEIPT, "PhoneNumber": 254712345678}
@@ -174,6 +177,39 @@ async def test_a_message_and_its_number_are_one_transaction(below: Below, monkey
     assert below.stage.payment(RECEIPT).amount == HOUR.price
 
 
+@pytest.mark.parametrize("error", [ConflictError("x", "No."), NotFoundError("x", "No."), ValueError("a bug")])
+async def test_a_message_that_cannot_be_taken_stops_none_behind_it(
+    below: Below, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Nothing of it remains but its number and an alarm; the daemon lives on."""
+    await below.stage.prompt()
+
+    def spoilt(tx: Tables, _revocation: object, _now: object) -> None:
+        tx.events.append(Stream.MONEY, "half.done", "x", {})
+        raise error
+
+    monkeypatch.setattr("easyisp_edge.services.sync.down.revoke_grant", spoilt)
+    await below.send(Revocation("grant", "why"), relayed())
+    assert below.stage.payment(RECEIPT).amount == HOUR.price
+    assert (below.after, below.kinds()) == (2, ["message"])
+    assert below.stage.books.store.read.events.of_key("x") == []
+
+
+async def test_a_message_to_who_the_box_was_is_not_taken(below: Below, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enrolled elsewhere while an answer was gone through: its number would hide the new hub's first messages."""
+    messages = below.hub.messages
+
+    async def enrolled_meanwhile(after: int, wait_seconds: int, counter: int) -> list[DownMessage]:
+        found = await messages(after, wait_seconds, counter)
+        below.stage.books.store.writing(lambda tx: tx.sync.enrol(replace(SITE, site_id="f" * 16)))
+        return found
+
+    monkeypatch.setattr(below.hub, "messages", enrolled_meanwhile)
+    with pytest.raises(UnavailableError, match="another one"):
+        await below.send(Command("sync"))
+    assert below.after == 0
+
+
 async def test_messages_that_were_taken_are_passed_over(below: Below) -> None:
     """However often a hub sends them; and those between may be missing, which it had forgotten."""
     below.hub.down.append([DownMessage(7, "command", Command("sync")), DownMessage(9, "command", Command("look"))])
@@ -201,6 +237,15 @@ async def test_a_path_that_forgets_connections_is_asked_in_shorter_ones(below: B
     for _ in range(20):
         await below.down.round()
     assert (below.hub.waits[6], below.hub.waits[7], below.hub.waits[-1]) == (WAIT_LEAST_SECONDS, 10, WAIT_MOST_SECONDS)
+
+
+async def test_whoever_answers_at_once_with_nothing_is_asked_later(below: Below) -> None:
+    """Nor whoever sends again and again what was taken: no question follows another without a pause."""
+    assert await below.down.round() == TOO_SOON_SECONDS
+    below.hub.down.append([DownMessage(1, "command", Command("look"))])
+    assert await below.down.round() == 0.0
+    below.hub.down.append([DownMessage(1, "command", Command("look"))])
+    assert await below.down.round() == TOO_SOON_SECONDS
 
 
 async def test_other_verbs_are_refused(below: Below) -> None:
@@ -300,6 +345,15 @@ async def test_a_configuration_is_on_trial_for_five_minutes(below: Below) -> Non
     await below.send(snapshot(1), snapshot(2))
     assert below.published == [snapshot(2)]
     assert below.after == 3
+
+
+async def test_a_hub_of_an_old_copy_is_told_of(below: Below) -> None:
+    """It counts its configurations from where it was: what it publishes is not used, and a person knows why."""
+    await below.send(snapshot(5))
+    await below.send(snapshot(5))
+    assert below.kinds() == []
+    await below.send(snapshot(3))
+    assert (below.published, below.kinds()) == ([snapshot(5)], ["config.old"])
 
 
 async def test_death_within_the_trial_brings_the_one_before_back(below: Below) -> None:

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import json
 import random
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from easyisp_edge.domain.central import FORGED, GAP, LATER, SyncPhase
-from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.central import COUNTER_USED, FORGED, GAP, LATER, Enrolled, Stored, SyncPhase
+from easyisp_edge.domain.event_lines import Line
+from easyisp_edge.domain.events import GENESIS, Stream, chain
 from easyisp_edge.domain.row_images import MONEY_KEYS
 from easyisp_edge.domain.sync import Lane
 from easyisp_edge.errors import RefusedError, UnavailableError
+from easyisp_edge.hub.batches import Batch as HubBatch
+from easyisp_edge.hub.batches import judge, read_lines
+from easyisp_edge.hub.store.streams import Head as HubHead
 from easyisp_edge.machine import ClockState
 from easyisp_edge.services.money.selling import Selling
 from easyisp_edge.services.sync.apart import Progress, TakingBack
+from easyisp_edge.services.sync.enrolment import EnrolmentService
 from easyisp_edge.services.sync.in_step import SyncService
 from easyisp_edge.services.sync.link import COUNTERS_RESERVED, WAIT_MOST_SECONDS, Pace, SyncLink
 from easyisp_edge.services.sync.shedding import SheddingService
+from easyisp_edge.services.sync.up import packed_batch
 from easyisp_edge.store.digests import digests
+from easyisp_edge.store.gateway_states import GatewayState
 from tests.fakes.central import SITE, FakeCentral
-from tests.fakes.clocks import SeededRandomness
-from tests.unit.shop import a_purchase, add_purchase, open_books
+from tests.fakes.clocks import START, SeededRandomness
+from tests.unit.shop import HOUR, a_purchase, add_purchase, open_books
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from easyisp_edge.domain.central import Stored
+    from easyisp_edge.services.sync.enrolment import NewKey
     from easyisp_edge.store.store import Tables
     from tests.unit.shop import Books
 
@@ -216,6 +227,22 @@ async def test_after_an_outage_news_waits_a_moment(talk: Talk) -> None:
     assert talk.hub.head(Stream.MONEY).last == 3
 
 
+async def test_an_answer_that_takes_nothing_is_no_answer(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that says 200 and has none of it is asked again later, not again and again at once."""
+    await talk.happen(3)
+    asked = 0
+
+    async def nothing(stream: Stream, body: bytes, own_last: int, counter: int) -> Stored:
+        nonlocal asked
+        asked += 1
+        return Stored(0, 0)
+
+    monkeypatch.setattr(talk.hub, "upload", nothing)
+    with pytest.raises(UnavailableError):
+        await talk.money.round()
+    assert asked == 1
+
+
 # Counters
 
 
@@ -377,7 +404,110 @@ async def test_a_box_without_a_clock_asks_for_the_time_first(talk: Talk, monkeyp
     assert talk.clock_set == 1
 
 
+async def test_a_refusal_to_who_the_box_was_is_none(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old hub's word on counters, or that it will not hear this box, is not the new one's."""
+    await talk.happen(3)
+
+    async def refusing(stream: Stream, body: bytes, own_last: int, counter: int) -> Stored:
+        await talk.books.store.write(lambda tx: tx.sync.enrol(replace(SITE, site_id="f" * 16)))
+        talk.link.enrolled_anew()
+        raise RefusedError(COUNTER_USED, "used", last=5000)
+
+    monkeypatch.setattr(talk.hub, "upload", refusing)
+    with pytest.raises(UnavailableError, match="another one"):
+        await talk.money.round()
+    assert talk.books.store.read.sync.counter(Lane.MONEY) == 0
+
+
+async def test_a_new_box_has_the_addresses_of_the_one_before(talk: Talk, tmp_path: Path) -> None:
+    """It made up some for its gateways, and put its packages out, before it knew any hub: these make way."""
+    await talk.sell("a" * 32)
+    told = GatewayState("paybill", "f" * 32, START)
+    await talk.books.store.write(lambda tx: tx.gateways.put(told))
+    await talk.money.round()
+    (tmp_path / "other").mkdir()
+    async with open_books(tmp_path / "other") as books:
+        await books.store.write(lambda tx: tx.gateways.put(GatewayState("paybill", "0" * 32)))
+        await books.store.write(lambda tx: tx.packages.version_of(HOUR, START))
+        other = Talk(books, talk.hub)
+        await other.enrol()
+        await other.compare()
+        assert books.store.read.gateways.by_notice_token("f" * 32) == told
+        assert other.kinds() == []
+        assert await money_digests(books) == await money_digests(talk.books)
+
+
+async def test_a_fork_is_told_to_a_person_though_the_power_goes(
+    talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was told anew, and that it was, are one transaction; nothing waits in a process's memory."""
+    await talk.sell("a" * 32)
+    await talk.money.round()
+    (tmp_path / "other").mkdir()
+    async with open_books(tmp_path / "other") as books:
+        other = Talk(books, talk.hub)
+        await other.sell("c" * 32)
+        await other.enrol()
+
+        async def cut(_epoch: int, _counter: int) -> int:
+            raise UnavailableError(LATER, "the power goes")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(talk.hub, "begin_epoch", cut)
+            with pytest.raises(UnavailableError):
+                await other.sync.compare_round()
+        other.begin()
+        await other.compare()
+        assert other.kinds() == ["fork"]
+
+
+async def test_a_box_that_is_taking_back_stays_at_it_when_it_is_enrolled_again(talk: Talk) -> None:
+    """Half of its books are there: whoever it is then, it does not sell before they are whole."""
+    await talk.books.store.write(lambda tx: tx.sync.come_to(SyncPhase.APART))
+    enrolment = EnrolmentService(
+        link=talk.link,
+        new_key=lambda: SimpleNamespace(public=b"n" * 32),
+        keep_key=lambda: None,
+        enrol=_enrolled_anew,
+        check_url=lambda url: url,
+        enrolled=lambda _base: None,
+        busy=asyncio.Lock(),
+    )
+    found = await enrolment.run("https://hub.example.com", "CODE", "mary")
+    assert found.site.public_key == b"n" * 32
+    talk.begin()
+    assert talk.selling.rests
+    await talk.compare()
+    assert (talk.selling.rests, talk.rebuilt) == (False, 1)
+
+
+async def _enrolled_anew(_url: str, _code: str, _key: NewKey) -> Enrolled:
+    return Enrolled("f" * 16, 2, b"h" * 32, "https://hub.example.com/cb")
+
+
+async def test_what_made_way_is_told_at_the_next_hub_too(talk: Talk) -> None:
+    """A fork that waits to be told anew makes the two apart, whoever the hub is then."""
+    await talk.happen(3)
+    await talk.books.store.rewrite(lambda tx: tx.forks.set_aside(Stream.MONEY, 1))
+    talk.begin()
+    await talk.compare()
+    assert talk.books.store.read.forks.waiting() == []
+    assert talk.books.store.read.events.head(Stream.MONEY)[0] == 3
+    assert talk.hub.epoch == 2
+
+
 # Waiting
+
+
+def test_a_box_that_waits_to_be_confirmed_asks_often_at_first() -> None:
+    """Whoever compares two fingerprints sees the box begin within seconds; one that is forgotten asks seldom."""
+    pace = Pace(SeededRandomness())
+    waits = [pace.waiting() for _ in range(60)]
+    assert max(waits[:10]) < 3.5
+    assert sum(waits[:30]) > 120
+    assert waits[-1] == 15
+    pace.went_well()
+    assert pace.waiting() == waits[0]
 
 
 def test_waits_are_spread_over_all_of_a_span_that_doubles() -> None:
@@ -437,19 +567,63 @@ async def test_a_full_disk_sheds_usage_and_never_money(talk: Talk) -> None:
     assert told == {"from": 21, "to": 49, "events": 29}
 
 
-async def test_usage_that_neither_has_is_told_and_asked_for_seldom(talk: Talk) -> None:
-    """A hub that was restored from before what the box has dropped: a person is told, and money goes on."""
+@pytest.mark.parametrize("left", [0, 4, 18, 19])
+async def test_usage_that_neither_has_stops_nothing(talk: Talk, left: int) -> None:
+    """A hub that was restored from before what the box has dropped: a person is told, and what comes after goes up."""
+    await talk.happen(20, Stream.USAGE)
+    usage = talk.sync.up[Stream.USAGE]
+    await usage.round()
+    await SheddingService(talk.books.store, talk.books.clock, lambda: 0, lambda: 1 << 40).round()
+    del talk.hub.lines[Stream.USAGE][left:]
+    await talk.happen(3, Stream.USAGE)
+    talk.begin()
+    await talk.compare()
+    usage = talk.sync.up[Stream.USAGE]
+    usage.events_most = 7
+    await usage.round()
+    head = talk.books.store.read.events.head(Stream.USAGE)
+    assert (talk.hub.head(Stream.USAGE).last, talk.hub.head(Stream.USAGE).digest) == head
+    types = [line.event.type for line in talk.hub.lines[Stream.USAGE]]
+    assert types[left:] == ["edge.parked"] * (19 - left) + ["something.happened"] * 4
+    assert talk.kinds() == (["lost"] if left < 19 else [])
+    talk.begin()
+    await talk.compare()
+    assert talk.hub.epoch == 1, "the two were never apart"
+
+
+async def test_what_stands_for_lost_usage_is_taken_by_a_hub(talk: Talk) -> None:
+    """Read and judged as a real one does: the chain goes on over it."""
     await talk.happen(20, Stream.USAGE)
     await talk.sync.up[Stream.USAGE].round()
     await SheddingService(talk.books.store, talk.books.clock, lambda: 0, lambda: 1 << 40).round()
-    del talk.hub.lines[Stream.USAGE][4:]
-    await talk.happen(1, Stream.USAGE)
-    with pytest.raises(UnavailableError):
-        await talk.sync.up[Stream.USAGE].round()
-    assert talk.kinds() == ["lost"]
-    assert len(talk.hub.seen) < 5
-    await talk.money.round()
-    assert talk.hub.head(Stream.MONEY).last == 1
+    known = HubHead(0, GENESIS)
+    for _ in range(2):
+        batch = packed_batch(talk.books.store.read, Stream.USAGE, known.last, 500)
+        assert batch is not None
+        lines = read_lines(gzip.decompress(batch.body), Stream.USAGE)
+        sent = HubBatch("a" * 16, 1, None, Stream.USAGE, 1, lines, 20)
+        taken = judge(sent, known, {known.last: known.head})
+        known = HubHead(taken.last, taken.head)
+    assert tuple(known) == talk.books.store.read.events.head(Stream.USAGE)
+
+
+async def test_a_fork_in_usage_is_found_behind_what_was_dropped(talk: Talk) -> None:
+    """What nobody knows any more is not held against the hub: only what differs is told anew."""
+    await talk.happen(20, Stream.USAGE)
+    usage = talk.sync.up[Stream.USAGE]
+    await usage.round()
+    await SheddingService(talk.books.store, talk.books.clock, lambda: 0, lambda: 1 << 40).round()
+    await talk.happen(2, Stream.USAGE, "here")
+    lines = talk.hub.lines[Stream.USAGE]
+    other = chain(
+        Stream.USAGE, 21, lines[-1].event.digest, kind="something.happened", key="k", at=START, clock="synced", data={}
+    )
+    lines.append(Line(other, lines[-1].event.digest, {}))
+    talk.begin()
+    await talk.compare()
+    await talk.sync.up[Stream.USAGE].round()
+    assert talk.hub.head(Stream.USAGE).last == 23
+    assert [json.loads(line)["seq"] for line in talk.hub.forked] == [21, 22]
 
 
 async def test_nothing_is_shed_while_there_is_room(talk: Talk) -> None:

@@ -170,14 +170,25 @@ INSERT INTO "evidence" VALUES(5,'2026-11-21T06:00:00.000Z','pull',1,'bbbbbbbbbbb
 INSERT INTO "evidence" VALUES(6,'2026-11-21T06:00:00.000Z','pull',1,NULL,'SKL41NBDYS','paid','unmatched',X'7B227472616E73616374696F6E4964223A2022534B4C34314E42445953227D');
 INSERT INTO "evidence" VALUES(7,'2026-11-21T06:00:00.000Z','pull',1,NULL,'SKL41RETRN','paid','unmatched',X'7B227472616E73616374696F6E4964223A2022534B4C3431524554524E227D');
 INSERT INTO "evidence" VALUES(8,'2026-11-21T06:00:00.000Z','stk_callback',1,'ffffffffffffffffffffffffffffffff',NULL,'not_paid','failed',X'7B22526573756C74436F6465223A202231303332227D');
+CREATE TABLE forks (
+  fork INTEGER PRIMARY KEY,
+  stream TEXT NOT NULL CHECK (stream IN ('money', 'usage')),
+  detail TEXT NOT NULL,
+  told INTEGER NOT NULL CHECK (told IN (0, 1))
+) STRICT;
+INSERT INTO "forks" VALUES(1,'money','',0);
 CREATE TABLE gateway_states (
   gateway_id TEXT PRIMARY KEY,
   notice_token TEXT NOT NULL UNIQUE,
-  pull_registered_at TEXT,
+  pull_registered_at TEXT
+) STRICT, WITHOUT ROWID;
+INSERT INTO "gateway_states" VALUES('paybill','eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','2026-11-21T06:00:00.000Z');
+CREATE TABLE gateway_sweeps (
+  gateway_id TEXT PRIMARY KEY,
   swept_until TEXT,
   swept_at TEXT
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "gateway_states" VALUES('paybill','eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z');
+INSERT INTO "gateway_sweeps" VALUES('paybill','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z');
 CREATE TABLE gateways (
   gateway_id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL,
@@ -519,6 +530,7 @@ CREATE INDEX staff_logins_by_end ON staff_logins (ends_at);
 CREATE INDEX api_tokens_of_user ON api_tokens (user_id, created_at);
 CREATE INDEX events_by_key ON events (key);
 CREATE INDEX events_of_problems ON events (sequence) WHERE type = 'problem.reported' AND stream = 'usage';
+CREATE INDEX forks_waiting ON forks (stream, fork) WHERE told = 0;
 CREATE INDEX acts_of_tenant ON acts (tenant_id, sequence);
 CREATE TRIGGER customers_are_known BEFORE INSERT ON customers
 WHEN NEW.phone IS NULL AND NEW.last_mac IS NULL AND NEW.total_spent_cents <> 0
