@@ -22,6 +22,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "epoch.new": "the box began anew",
     "fleet.refused": "a wrong token for these pages",
     "fork": "box and hub know the same number differently",
+    "fork.full": "the box sends more lines of a fork than are kept",
     "gap": "events are missing: the box sends them again",
     "mpesa.refused": "M-Pesa refused a look-up: see the initiator, its rights and its password",
     "parked": "an event no hub could take",
@@ -29,6 +30,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "receipt.elsewhere": "asked about money that another site has",
     "result.unknown": "a result that nobody had asked for",
     "signature": "a request with a wrong signature",
+    "site.closed": "the box of a closed site still asks",
     "site.replaced": "a box that was replaced still asks",
     "unsigned": "a request without a signature",
 }

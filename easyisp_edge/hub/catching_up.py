@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.hub.batches import read_lines
 from easyisp_edge.hub.projecting import Projection
+from easyisp_edge.hub.refusals import RequestRefused
 from easyisp_edge.hub.store.streams import remove_projection_error, unprojected
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ async def project_again(database: Database) -> None:
 
 async def _again(tx: Transaction, row: Row) -> None:
     site_id, stream, seq, body = row
+    try:
+        lines = read_lines(body, Stream(stream))
+    except RequestRefused:  # one that is nested to the limit can be read here and not there: it stays noted
+        return
     projection = Projection()
-    projection.add(site_id, Stream(stream), read_lines(body, Stream(stream)))
+    projection.add(site_id, Stream(stream), lines)
     if not projection.failures:
         await tx.put(*projection.puts())
         await remove_projection_error(tx, site_id, stream, seq)

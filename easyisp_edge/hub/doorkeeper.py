@@ -124,6 +124,7 @@ class Doorkeeper:
             await self._alarms.note("" if site is None else site.site_id, "signature", f"{method} {target}")
             raise not_known()
         if site.state == CLOSED:
+            await self._alarms.note(site.site_id, "site.closed", f"{method} {target}")
             raise not_any_more("site.closed", "This site is closed.")
         self._last_known[site.site_id] = site
         return Asker(site, claim, body)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
@@ -18,8 +18,11 @@ from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.answers import Answer, as_json, as_lines, as_refusal, signed, signed_enrolment
 from easyisp_edge.hub.batches import SEQ_MOST, Batch, read_lines, unpacked
 from easyisp_edge.hub.doorkeeper import admit, read_claim
+from easyisp_edge.hub.floods import PerMinute
+from easyisp_edge.hub.forks import keep_forked
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.refusals import RequestRefused, not_any_more, old_epoch, too_long, unreadable
+from easyisp_edge.hub.sources import network_of, source_of
 from easyisp_edge.hub.store import asks, down, sites, streams
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _RECEIPT = re.compile(r"[A-Z0-9]{6,20}", re.ASCII)
 _GATEWAY = re.compile(r"[0-9A-Za-z_.-]{1,40}", re.ASCII)
 _ASKS_AN_HOUR = 120
+# Of one source in a minute: a person who mistypes a code has few, and who guesses gets no further.
+WRONG_CODES_MOST: Final = 30
 _HOUR = timedelta(hours=1)
 _TRIES = 3
 
@@ -58,6 +63,7 @@ class EdgeRoutes:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._wrong_codes = PerMinute(parts.clock, WRONG_CODES_MOST)
 
     def add_to(self, app: web.Application) -> None:
         """Open the routes."""
@@ -82,9 +88,14 @@ class EdgeRoutes:
 
     async def enrol(self, request: web.Request) -> web.StreamResponse:
         """Give a site a box: the one request that no known key signs."""
+        network = network_of(source_of(request, self._parts.config.proxies))
+        if self._wrong_codes.is_full(network):
+            return signed(_guessing(), self._parts.key, None)
         try:
             found = await self._parts.enrolment.enrol(_object(await read_body(request, _BODY_MOST)))
         except EdgeError as error:
+            if isinstance(error, RequestRefused):
+                self._wrong_codes.takes(network)
             return signed(as_refusal(error), self._parts.key, None)
         return signed_enrolment(as_json(found), self._parts.key, found["site"])
 
@@ -146,11 +157,10 @@ class EdgeRoutes:
         stream = _stream(request)
         lines = read_lines(unpacked(asker.body, request.headers.get("Content-Encoding")), stream)
         at, claim = self._now(), asker.claim
-        rows = [(claim.site_id, stream.value, one.seq, claim.epoch, one.digest, one.body, at) for one in lines]
-        once = {(row[2], row[4]): row for row in rows}
         async with self._admitted(asker) as tx:
-            await streams.add_forked(tx, list(once.values()))
-        await self._parts.alarms.note(claim.site_id, "fork", f"{stream}: {len(lines)} lines kept")
+            await keep_forked(tx, claim, stream, lines, at)
+        kept = f"{len(lines)} line{'' if len(lines) == 1 else 's'}"
+        await self._parts.alarms.note(claim.site_id, "fork", f"{stream}: {kept} kept")
         return as_json({"kept": len(lines), "serverTime": at})
 
     async def _page(self, request: web.Request, asker: Asker) -> Answer:
@@ -284,6 +294,13 @@ def _of_length(body: bytes, most: int) -> bytes:
     if len(body) > most:
         raise too_long()
     return body
+
+
+def _guessing() -> Answer:
+    """The answer to who showed too many wrong codes, whatever is shown now: else every guess would count."""
+    message = "Too many wrong codes came from your address: wait a minute."
+    answer = as_json({"code": "enrol.often", "message": message}, HTTPStatus.TOO_MANY_REQUESTS)
+    return answer._replace(headers={**answer.headers, "Retry-After": "60"})
 
 
 def _stream(request: web.Request) -> Stream:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import Lane, fingerprint
@@ -31,6 +31,18 @@ _ALARMS_SPAN = timedelta(days=7)
 _TEXT_LENGTH = 120
 
 Found = list[dict[str, Any]]
+
+
+class Told(NamedTuple):
+    """What is told of a question.
+
+    Args:
+        rows: Those that matter most, as programs are told them.
+        left_out: How many more there are.
+    """
+
+    rows: Found
+    left_out: int = 0
 
 
 class Fleet:
@@ -64,31 +76,45 @@ class Fleet:
             for site in found
         ]
 
-    async def takings(self, days: int, site_id: str | None = None) -> Found:
+    async def takings(self, days: int, site_id: str | None = None) -> Told:
         """What came in by site, tenant and day, of the last so many days; what was given back is told apart.
+
+        Of each site the tenants that sold most; `left_out` is how many there are besides.
 
         Raises:
             NotFoundError: There is no such site.
         """
+        async with self._database.reading() as tx:
+            found = await fleet.takings_by_tenant(tx, await _ids(tx, site_id), *self._span(days))
+        return Told(_by_day(found.rows), found.left_out)
+
+    async def daily_takings(self, days: int, site_id: str | None = None) -> Found:
+        """As `takings`, of all tenants together.
+
+        Raises:
+            NotFoundError: There is no such site.
+        """
+        async with self._database.reading() as tx:
+            return _by_day(await fleet.takings_by_hour(tx, await _ids(tx, site_id), *self._span(days)))
+
+    def _span(self, days: int) -> tuple[str, str]:
+        """The last so many days of Nairobi's, today among them."""
         today = self._clock.now().astimezone(NAIROBI).replace(hour=0, minute=0, second=0, microsecond=0)
         since, until = today - timedelta(days=days - 1), today + timedelta(days=1)
-        async with self._database.reading() as tx:
-            ids = await _ids(tx, site_id)
-            rows = await fleet.takings_by_hour(tx, ids, *(instant(at.astimezone(UTC)) for at in (since, until)))
-        return _by_day(rows)
+        return instant(since.astimezone(UTC)), instant(until.astimezone(UTC))
 
-    async def unmatched(self, site_id: str | None = None) -> Found:
+    async def unmatched(self, site_id: str | None = None) -> Told:
         """The newest payments that nobody owns.
 
         Raises:
             NotFoundError: There is no such site.
         """
         async with self._database.reading() as tx:
-            rows = await fleet.unmatched(tx, await _ids(tx, site_id))
+            rows, left_out = await fleet.unmatched(tx, await _ids(tx, site_id))
         names = ("site", "payment", "tenant", "mpesaReceiptNumber", "amountCents", "at", "account")
-        return _named(names, [(*row[:-1], _text(row[-1], "account")) for row in rows])
+        return Told(_named(names, [(*row[:-1], _text(row[-1], "account")) for row in rows]), left_out)
 
-    async def not_online(self, site_id: str | None = None) -> Found:
+    async def not_online(self, site_id: str | None = None) -> Told:
         """Who paid in the last day, ten minutes ago at least, and was never seen online since.
 
         Only where the site has told so much that it would have told of a session too.
@@ -99,12 +125,13 @@ class Fleet:
         now = self._clock.now()
         async with self._database.reading() as tx:
             ids = await _ids(tx, site_id)
-            rows = await fleet.never_online(tx, ids, instant(now - _ONLINE_SPAN), instant(now - _ONLINE_WITHIN))
+            span = instant(now - _ONLINE_SPAN), instant(now - _ONLINE_WITHIN)
+            rows, left_out = await fleet.never_online(tx, ids, *span)
             told_until = _told_until(await fleet.lanes(tx, ids), await fleet.streams(tx, ids))
         names = ("site", "grant", "tenant", "mpesaReceiptNumber", "amountCents", "at")
-        return _named(names, [row for row in rows if _is_told(row[5], told_until.get(row[0], ""))])
+        return Told(_named(names, [row for row in rows if _is_told(row[5], told_until.get(row[0], ""))]), left_out)
 
-    async def booked_twice(self, site_id: str | None = None) -> Found:
+    async def booked_twice(self, site_id: str | None = None) -> Told:
         """Receipts of the last week that gave something at several sites: one of them was out of reach then.
 
         Raises:
@@ -112,14 +139,14 @@ class Fleet:
         """
         since = instant(self._clock.now() - _ALARMS_SPAN)
         async with self._database.reading() as tx:
-            rows = await fleet.booked_twice(tx, await _ids(tx, None), since)
+            rows, left_out = await fleet.booked_twice(tx, await _ids(tx, None), since)
             if site_id is not None:
                 await _ids(tx, site_id)
         receipts = {row[2] for row in rows if site_id in {None, row[0]}}
         names = ("site", "payment", "mpesaReceiptNumber", "amountCents", "at")
-        return _named(names, [row for row in rows if row[2] in receipts])
+        return Told(_named(names, [row for row in rows if row[2] in receipts]), left_out)
 
-    async def forks(self, site_id: str | None = None) -> Found:
+    async def forks(self, site_id: str | None = None) -> Told:
         """Where a box and the hub went on from the same number.
 
         Raises:
@@ -127,29 +154,29 @@ class Fleet:
         """
         async with self._database.reading() as tx:
             rows = await fleet.forks(tx, await _ids(tx, site_id))
-        return _named(("site", "stream", "events", "first", "last", "at"), rows)
+        return Told(_named(("site", "stream", "events", "first", "last", "at"), rows))
 
-    async def parked(self, site_id: str | None = None) -> Found:
+    async def parked(self, site_id: str | None = None) -> Told:
         """The newest events no hub could take.
 
         Raises:
             NotFoundError: There is no such site.
         """
         async with self._database.reading() as tx:
-            rows = await fleet.parked(tx, await _ids(tx, site_id))
-        return _named(("site", "stream", "seq", "at"), rows)
+            rows, left_out = await fleet.parked(tx, await _ids(tx, site_id))
+        return Told(_named(("site", "stream", "seq", "at"), rows), left_out)
 
-    async def errors(self, site_id: str | None = None) -> Found:
+    async def errors(self, site_id: str | None = None) -> Told:
         """The newest events of which not all rows could be made.
 
         Raises:
             NotFoundError: There is no such site.
         """
         async with self._database.reading() as tx:
-            rows = await fleet.projection_errors(tx, await _ids(tx, site_id))
-        return _named(("site", "stream", "seq", "reason", "at"), rows)
+            rows, left_out = await fleet.projection_errors(tx, await _ids(tx, site_id))
+        return Told(_named(("site", "stream", "seq", "reason", "at"), rows), left_out)
 
-    async def alarms(self, site_id: str | None = None) -> Found:
+    async def alarms(self, site_id: str | None = None) -> Told:
         """What should not have come in the last week, gaps among it; of nobody knows whom too, unless of one site.
 
         Raises:
@@ -158,8 +185,8 @@ class Fleet:
         since = instant(self._clock.now() - _ALARMS_SPAN)
         async with self._database.reading() as tx:
             ids = await _ids(tx, site_id)
-            rows = await fleet.alarms(tx, ids if site_id else [*ids, ""], since)
-        return _named(("site", "kind", "times", "firstAt", "at", "detail"), rows)
+            rows, left_out = await fleet.alarms(tx, ids if site_id else [*ids, ""], since)
+        return Told(_named(("site", "kind", "times", "firstAt", "at", "detail"), rows), left_out)
 
 
 async def _ids(tx: Transaction, site_id: str | None) -> list[str]:

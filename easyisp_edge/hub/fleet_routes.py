@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from easyisp_edge.hub.fleet import Fleet, Found
+    from easyisp_edge.hub.fleet import Fleet, Told
     from easyisp_edge.hub.parts import Parts
 
 _DAYS = 7
@@ -112,11 +112,13 @@ class FleetRoutes:
         return web.json_response({"sites": await self._fleet.sites()})
 
     async def _takings(self, request: web.Request) -> web.Response:
-        return web.json_response({"takings": await self._fleet.takings(_days(request), _asked_site(request))})
+        told = await self._fleet.takings(_days(request), _asked_site(request))
+        return web.json_response({"takings": told.rows, "leftOut": told.left_out})
 
-    def _list(self, found: Callable[[str | None], Awaitable[Found]]) -> Callable[..., Awaitable[web.Response]]:
+    def _list(self, found: Callable[[str | None], Awaitable[Told]]) -> Callable[..., Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            return web.json_response({"items": await found(_asked_site(request))})
+            told = await found(_asked_site(request))
+            return web.json_response({"items": told.rows, "leftOut": told.left_out})
 
         return answer
 

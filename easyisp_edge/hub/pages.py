@@ -17,7 +17,7 @@ from easyisp_edge.hub.instants import read_instant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from easyisp_edge.hub.fleet import Fleet, Found
+    from easyisp_edge.hub.fleet import Fleet, Found, Told
     from easyisp_edge.machine import Clock
 
 CSP: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -46,13 +46,13 @@ class _Troubles:
         alarms: What should not have come.
     """
 
-    not_online: Found
-    unmatched: Found
-    twice: Found
-    forks: Found
-    parked: Found
-    errors: Found
-    alarms: Found
+    not_online: Told
+    unmatched: Told
+    twice: Told
+    forks: Told
+    parked: Told
+    errors: Told
+    alarms: Told
 
 
 class FleetPages:
@@ -80,7 +80,7 @@ class FleetPages:
     async def overview(self, days: int) -> str:
         """All sites, and all that needs a person."""
         sites = [self._with_presence(site) for site in await self._fleet.sites()]
-        takings = await self._fleet.takings(days)
+        takings = await self._fleet.daily_takings(days)
         return self._rendered("overview.html", sites, _names(sites), takings, await self._troubles(None), days)
 
     async def site(self, site_id: str, days: int) -> str:
@@ -93,7 +93,7 @@ class FleetPages:
         sites = [self._with_presence(site) for site in known if site["site"] == site_id]
         if not sites:
             raise NotFoundError("site.unknown", "There is no such site.")
-        takings = await self._fleet.takings(days, site_id)
+        takings = await self._fleet.daily_takings(days, site_id)
         return self._rendered("site.html", sites, _names(known), takings, await self._troubles(site_id), days)
 
     async def _troubles(self, site_id: str | None) -> _Troubles:

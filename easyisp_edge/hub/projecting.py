@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from easyisp_edge.domain.row_images import KEYS_OF, KIND_OF
 from easyisp_edge.hub.store.projections import books, searched, table_of
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.store.database import Puts, Row
 
 _SCHEMA_VERSION = 1
+# No payment is nearly so large, and the sum of many still has room in 64 bits.
+AMOUNT_MOST: Final = 10**15
+# What PostgreSQL's indexes hold in a row is 2,704 octets: 500 characters of the longest beside a site's id.
+TEXT_OCTETS_MOST: Final = 2000
 _NUMBER_MOST = 2**63
 _REASON_LENGTH = 200
+_NAME_LENGTH = 40
 _NUL = "\0"
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class CannotProject(NamedTuple):
@@ -71,7 +77,7 @@ class Projection:
         for name, rows in tables.items():
             table = table_of(stream, name)
             if table is None or not isinstance(rows, list):
-                yield f"no table of this hub's: {_plain(name)[:40]}"
+                yield f"no table of this hub's: {_plain(name[:_NAME_LENGTH]).replace(_NUL, '')}"
                 continue
             for image in rows:
                 yield self._add_row(site_id, line.seq, table, KEYS_OF[stream][name], image)
@@ -81,7 +87,8 @@ class Projection:
         if row_key is None:
             return f"a row of {table} without its key"
         try:
-            values = [_value(image.get(name), kind) for name, kind in searched(table)]
+            _check_flat(image)
+            values = [_value(name, image.get(name), kind) for name, kind in searched(table)]
         except ValueError:
             return f"a row of {table} with a value of the wrong kind"
         body = _plain(_JSON.encode(image))
@@ -97,10 +104,23 @@ def _row_key(key: tuple[str, ...], image: Any) -> str | None:
     if any(not isinstance(value, str | int) or isinstance(value, bool) for value in values):
         return None
     text = str(values[0]) if len(values) == 1 else _JSON.encode(values)
-    return None if _NUL in text or _plain(text) != text else text
+    return text if _is_searchable(text) else None
 
 
-def _value(value: Any, kind: str) -> Any:
+def _check_flat(image: dict[str, Any]) -> None:
+    """A value of a row is one of SQL's, or octets as `{"base64": …}`: what is nested deeply may be read only once.
+
+    Raises:
+        ValueError: There is another.
+    """
+    if _SCALARS.issuperset(map(type, image.values())):
+        return
+    for value in image.values():
+        if type(value) not in _SCALARS and not (type(value) is dict and _SCALARS.issuperset(map(type, value.values()))):
+            raise ValueError("nested")
+
+
+def _value(name: str, value: Any, kind: str) -> Any:
     """A searched column's value.
 
     Raises:
@@ -109,11 +129,19 @@ def _value(value: Any, kind: str) -> Any:
     if value is None:
         return None
     if kind == "BIGINT":
-        if type(value) is int and -_NUMBER_MOST <= value < _NUMBER_MOST:
+        most = AMOUNT_MOST if name == "amount_cents" else _NUMBER_MOST - 1
+        if type(value) is int and -most <= value <= most:
             return value
-    elif isinstance(value, str) and _NUL not in value and _plain(value) == value:
+    elif isinstance(value, str) and _is_searchable(value):
         return value
     raise ValueError(kind)
+
+
+def _is_searchable(text: str) -> bool:
+    """Whether both databases hold a text, and find it by an index."""
+    if _NUL in text or len(text) > TEXT_OCTETS_MOST:
+        return False
+    return text.isascii() or (_plain(text) == text and len(text.encode()) <= TEXT_OCTETS_MOST)
 
 
 def _plain(text: str) -> str:

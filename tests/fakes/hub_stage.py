@@ -74,7 +74,7 @@ def postgresql_server(folder: Path, *, fsync: str = "off") -> Iterator[Postgresq
         yield PostgresqlAddress(HOST, port, "hub", "a password", "postgres")
     finally:
         process.send_signal(signal.SIGINT)  # waits for nobody
-        process.wait(20)
+        process.wait(60)
 
 
 def wait_until(ready: Any, process: subprocess.Popen[bytes]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BUSY_SECONDS = 5.0
+_PRIMARY_CODE = 0xFF  # SQLite's codes say more in the bits above
 _ANY = re.compile(r"= ANY\(\$(\d+)\)")
 _VALUE = re.compile(r"\$(\d+)")
 _LOCK = re.compile(r" FOR UPDATE( OF \w+)?")
@@ -134,7 +135,7 @@ class SqliteDatabase:
             await connection
         except sqlite3.Error as error:
             connection.join()
-            raise EdgeError("hub.not_opened", f"{path}: {error}. Its folder must exist and be writable.") from error
+            raise EdgeError("hub.not_opened", f"{path}: {error}.{_advice(error)}") from error
         return cls(connection)
 
     @contextlib.asynccontextmanager
@@ -171,6 +172,16 @@ class SqliteDatabase:
     async def close(self) -> None:
         """Finish what runs and close the file."""
         await self._connection.close()
+
+
+def _advice(error: sqlite3.Error) -> str:
+    """What to do about a file that cannot be opened; empty where that is not known."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}:
+        return " Its folder must exist and be writable."
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return " Name another file, or put a copy of the hub's database in its place."
+    return ""
 
 
 def _connect(path: Path) -> sqlite3.Connection:

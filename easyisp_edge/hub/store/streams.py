@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _KEY = (("site_id", "TEXT"), ("stream", "TEXT"), ("seq", "BIGINT"))
 _EVENTS = Put("events", (*_KEY, ("epoch", "BIGINT"), ("digest", "BYTEA"), ("body", "BYTEA"), ("received_at", "TEXT")))
 _FORKED = _EVENTS._replace(table="forked_events", conflict="ON CONFLICT DO NOTHING")
+_ROW_OCTETS = 200  # beside its body, with what the index takes
 _PARKED = Put("parked_events", (*_KEY, ("digest", "BYTEA"), ("received_at", "TEXT")))
 _ERRORS = Put(
     "projection_errors",
@@ -119,6 +120,30 @@ def standings(rows: Sequence[Row]) -> Puts:
 async def add_forked(tx: Transaction, rows: Sequence[Row]) -> None:
     """Keep a box's lines beside those the hub knows of these numbers; as `add_events`."""
     await tx.put((_FORKED, rows))
+
+
+def octets_of(rows: Sequence[Row]) -> int:
+    """What rows of a fork take, as `forked_octets` counts."""
+    return sum(len(row[5] or b"") + _ROW_OCTETS for row in rows)
+
+
+async def forked_octets(tx: Transaction, site_id: str) -> int:
+    """What the lines kept of a site's forks take, with their keys."""
+    row = await tx.row("SELECT count(*), sum(length(body)) FROM forked_events WHERE site_id = $1", site_id)
+    return 0 if row is None else int(row[0]) * _ROW_OCTETS + int(row[1] or 0)
+
+
+async def forked_among(tx: Transaction, site_id: str, stream: str, numbers: Sequence[int]) -> set[tuple[int, bytes]]:
+    """Number and digest of the lines that are kept of some numbers."""
+    if not numbers:
+        return set()
+    rows = await tx.rows(
+        "SELECT seq, digest FROM forked_events WHERE site_id = $1 AND stream = $2 AND seq = ANY($3)",
+        site_id,
+        stream,
+        list(numbers),
+    )
+    return {(seq, digest) for seq, digest in rows}
 
 
 async def add_projection_errors(tx: Transaction, rows: Sequence[Row]) -> None:

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.row_digest import digests
 from easyisp_edge.domain.row_images import MONEY_KEYS
 from easyisp_edge.hub.catching_up import project_again
+from easyisp_edge.hub.projecting import AMOUNT_MOST
 from easyisp_edge.hub.store.projections import images
 from easyisp_edge.hub.store.streams import add_projection_errors
 from tests.fakes.hub_stage import parts_of
-from tests.unit.hub.seen import alarms
+from tests.unit.hub.seen import alarms, stored
 
 if TYPE_CHECKING:
     from easyisp_edge.hub.hub import Hub
@@ -94,6 +98,13 @@ async def test_what_cannot_be_a_row_is_noted_and_stops_nothing(hub: Hub, box: Bo
         {"rows": {"payments": [payment(3, tenant_id="a\0b")]}},
         {"rows": {"payments": [payment(3, tenant_id=7)]}},
         {"rows": {"payments": [payment(3, payment_id="a\0b")]}},
+        {"rows": {"payments": [payment(3, amount_cents=10**15 + 1)]}},
+        {"rows": {"payments": [payment(3, amount_cents=-(10**15) - 1)]}},
+        {"rows": {"payments": [payment(3, amount_cents=5.0)]}},
+        {"rows": {"payments": [payment(3, payment_id=2**70, created_at=7)]}},
+        {"rows": {"payments": [payment(3, note=[[]])]}},
+        {"rows": {"payments": [payment(3, note={"base64": {"a": 1}})]}},
+        {"rows": {"a\0b": [payment(3)]}},
         {"rows": {"payments": ["x"]}},
         {"rows": {"payments": {}}},
         {"rows": {"sessions": [{"session_id": 1}]}},
@@ -107,6 +118,59 @@ async def test_what_cannot_be_a_row_is_noted_and_stops_nothing(hub: Hub, box: Bo
     assert {row["payment_id"] for row in (await books(hub, box))["payments"]} == {"p1", "p2"}
     assert sorted(await errors(hub, box)) == list(range(1, len(bad) + 1))
     assert "projection" in await alarms(hub, box.site)
+
+
+LONG = secrets.token_hex(5000)  # PostgreSQL packs what repeats, and has no fault with it
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("payments", payment(3, mpesa_receipt_number=LONG)),
+        ("payments", payment(3, payment_id=LONG)),
+        ("payments", payment(3, created_at=LONG)),
+        ("payments", payment(3, mpesa_receipt_number="".join(map(chr, range(0x20000, 0x20000 + 501))))),
+        ("grants", {"grant_id": "g1", "payment_id": LONG}),
+        ("grants", {"grant_id": LONG}),
+        ("vouchers", {"batch_id": LONG, "number": 1}),
+        ("vouchers", {"batch_id": "b", "number": 10**4000}),
+        ("entries", {"entry_id": "e1", "at": LONG}),
+        ("entries", {"entry_id": "e1", "amount_cents": 2**62}),
+    ],
+)
+async def test_what_no_index_holds_is_noted_and_stops_nothing(
+    hub: Hub, box: Box, table: str, row: dict[str, Any]
+) -> None:
+    """Nor what leaves no room to add up; it is kept as it came, and what comes behind it stands."""
+    body = box.make(Stream.MONEY, {"rows": {table: [row]}}, "rows").body
+    box.make_rows(payments=[payment(1)])
+    assert (await box.post_all()).content["ack"] == 2
+    assert [list(rows) for rows in (await books(hub, box)).values()] == [[payment(1)]]
+    assert list(await errors(hub, box)) == [1]
+    assert (await stored(hub, box.site, Stream.MONEY))[0] == body
+
+
+async def test_the_longest_that_an_index_holds_stands(hub: Hub, box: Box) -> None:
+    """Five hundred characters of four octets, in every text that is searched for, and the largest amount."""
+    long = "".join(map(chr, range(0x20000, 0x20000 + 500)))
+    row = payment(1, payment_id=long, mpesa_receipt_number=long, created_at=long, amount_cents=AMOUNT_MOST)
+    box.make_rows(payments=[row], sessions=[])
+    box.make_rows(grants=[{"grant_id": long, "payment_id": long, "created_at": long}])
+    await box.post_all()
+    assert (await books(hub, box))["payments"] == [row]
+    assert list(await errors(hub, box)) == [1]  # for the table, which is none of this stream's
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 7))
+async def test_what_can_hardly_be_read_stops_nothing(hub: Hub, box: Box, depth: int) -> None:
+    """An event that is nested to the limit is read, or refused as none: never half of both; nor does it end the hub."""
+    box.make_rows(payments=[payment(1, note="PLACE")])
+    (line,) = box.lines(Stream.MONEY, 1, 1)
+    said = await box.post(Stream.MONEY, [line.replace(b'"PLACE"', b"[" * depth + b"]" * depth)])
+    assert (said.status, said.code) in {(200, ""), (400, "event")}
+    assert (await books(hub, box)).get("payments") is None
+    await project_again(parts_of(hub).database)
+    assert list(await errors(hub, box)) == ([1] if said.status == 200 else [])
 
 
 async def test_what_is_understood_later_becomes_rows(hub: Hub, box: Box) -> None:

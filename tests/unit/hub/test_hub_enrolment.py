@@ -10,9 +10,11 @@ from nacl.signing import SigningKey
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import Lane, fingerprint
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
+from easyisp_edge.hub.edge_routes import WRONG_CODES_MOST
 from easyisp_edge.system import SystemClock
 from tests.fakes.hub_stage import PUBLIC_URL, Box, hub_config, parts_of, running_hub
 from tests.unit.hub.seen import alarms, everything
+from tests.unit.hub.test_hub_schemas import check
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.database_address import DatabaseAddress
     from easyisp_edge.hub.hub import Hub
+    from tests.fakes.hub_stage import Said
 
 
 async def test_a_code_enrols_one_box(hub: Hub, http: aiohttp.ClientSession) -> None:
@@ -72,10 +75,45 @@ async def test_wrong_proofs_are_refused_alike(hub: Hub, http: aiohttp.ClientSess
     assert (await box.enrol(new.code)).status == 200
 
 
+async def test_who_guesses_codes_is_sent_away_for_a_minute(
+    database: DatabaseAddress, tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """With the right one too, so that nothing is learnt; from elsewhere a site gets its box meanwhile."""
+    clock = _Later()
+    async with running_hub(hub_config(tmp_path, database), clock) as hub:
+        enrolment = parts_of(hub).enrolment
+        new, other = await enrolment.new_code("guessed at"), await enrolment.new_code("not guessed at")
+        box = Box(http, hub.address)
+
+        async def asked(code: str, source: str) -> Said:
+            headers = {"X-Forwarded-For": source}
+            return await box.send("POST", "/edge/v1/enrol", _json(box.enrolment(code)), headers=headers)
+
+        for number in range(WRONG_CODES_MOST):
+            assert (await asked(f"AAAA{number}", f"2001:db8::{number + 1:x}")).status == 401
+        said = await asked(new.code, "2001:db8::ffff")
+        assert (said.status, said.code, said.headers["Retry-After"]) == (429, "enrol.often", "60")
+        check("refusal", said.content)
+        assert (await asked(other.code, "198.51.100.7")).status == 200
+        clock.ahead = 61
+        assert (await asked(new.code, "2001:db8::1")).status == 200
+
+
+async def test_right_codes_are_never_too_many(hub: Hub, http: aiohttp.ClientSession) -> None:
+    """A fleet that is set up behind one address is no guesser."""
+    new = await parts_of(hub).enrolment.new_code("set up")
+    box = Box(http, hub.address)
+    for _ in range(WRONG_CODES_MOST + 5):
+        assert (await box.enrol(new.code)).status == 200
+
+
 class _Later(SystemClock):
     """A clock that can be set forward."""
 
     ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
     def now(self) -> datetime:
         return super().now() + timedelta(seconds=self.ahead)

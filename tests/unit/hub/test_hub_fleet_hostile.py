@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from easyisp_edge.domain.database_address import SqliteAddress
+from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import Lane
 from easyisp_edge.hub.fleet_routes import WRONG_MOST
 from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.projecting import AMOUNT_MOST, TEXT_OCTETS_MOST
 from easyisp_edge.hub.sources import network_of
+from easyisp_edge.hub.store.fleet import ROWS_MOST, TENANTS_MOST
+from tests.fakes.hub_stage import parts_of
 from tests.unit.hub.seen import alarms
 from tests.unit.hub.test_hub_fleet import NOW, PAGES, SECRET, grant, payment, staged, tell
 
@@ -78,9 +82,10 @@ async def test_a_time_that_is_none_hides_nothing(stage: Stage, at: str | None) -
 async def test_a_long_text_is_cut(small: Stage) -> None:
     """Two hundred of the longest a batch can carry would be a page of megabytes."""
     bad = await small.box()
-    long = "x" * 50_000
-    row = payment(1, NOW, disposition="unmatched", mpesa_receipt_number=long, account=long, tenant_id=long)
+    long = "x" * TEXT_OCTETS_MOST
+    row = payment(1, NOW, disposition="unmatched", mpesa_receipt_number=long, account="x" * 50_000, tenant_id=long)
     await tell(bad, payments=[row])
+    assert len(await small.api("unmatched")) == 1
     for path in ("/fleet", f"/fleet/{bad.site}", "/api/fleet/unmatched", "/api/fleet/takings"):
         status, text, _ = await small.get(path)
         assert status == 200
@@ -99,7 +104,7 @@ async def test_what_turns_a_line_around_is_shown_as_a_sign(small: Stage) -> None
 
 
 @pytest.mark.parametrize(
-    ("cents", "shown"), [(-50, "-0.50"), (-123_450, "-1,234.50"), (2**62, "46,116,860,184,273,879.04")]
+    ("cents", "shown"), [(-50, "-0.50"), (-123_450, "-1,234.50"), (10**15 - 4, "9,999,999,999,999.96")]
 )
 async def test_money_of_any_size_is_shown(small: Stage, cents: int, shown: str) -> None:
     """As it was told, with its sign."""
@@ -108,6 +113,81 @@ async def test_money_of_any_size_is_shown(small: Stage, cents: int, shown: str) 
     status, text, _ = await small.get("/fleet")
     assert status == 200
     assert f">{shown}<" in text
+
+
+async def test_money_beyond_all_sums_hides_no_page(stage: Stage) -> None:
+    """What no event can tell as one amount, ten thousand can as a sum; it is the right one, as far as a box is."""
+    good, bad = await honest(stage), await stage.box()
+    for first in range(0, 10_000, 1000):
+        await tell(bad, payments=[lean(number, AMOUNT_MOST) for number in range(first, first + 1000)])
+    for path in (*PAGES, f"/fleet/{bad.site}"):
+        assert (await stage.get(path))[0] == 200, path
+    (day,) = await stage.api(f"takings?site={bad.site}&days=1")
+    assert (day["payments"], day["amountCents"]) == (10_000, 10_000 * AMOUNT_MOST)
+    (site,) = [one for one in await stage.api("sites") if one["site"] == bad.site]
+    assert site["unmatched"] == {"count": 10_000, "amountCents": 10_000 * AMOUNT_MOST}
+    assert (await stage.api(f"takings?site={good.site}&days=1"))[0]["amountCents"] == 128_450
+
+
+def lean(number: int, cents: int, **given: Any) -> dict[str, Any]:
+    """A payment that nobody owns, as short as one can be told."""
+    return {"payment_id": number, "amount_cents": cents, "disposition": "unmatched", "created_at": instant(NOW)} | given
+
+
+async def test_one_box_crowds_no_other_out_of_a_list(stage: Stage) -> None:
+    """Whatever times it tells; of each site the newest come first, and how many are left out is said."""
+    good, bad = await honest(stage), await stage.box()
+    later = NOW + timedelta(days=300)
+    rows = [lean(number, 100, created_at=instant(later)) for number in range(ROWS_MOST * 2)]
+    await tell(bad, payments=rows)
+    broken = [bad.make(Stream.MONEY, {"rows": {"x": []}}, "rows").body for _ in range(ROWS_MOST * 2)]
+    assert (await bad.post(Stream.MONEY, broken)).status == 200
+    await tell(good, x=[])
+    at = NOW - timedelta(minutes=12)
+    sold = [payment(number, at, tenant_id="x") for number in range(ROWS_MOST * 2)]
+    for first in range(0, len(sold), 100):
+        await tell(bad, payments=sold[first : first + 100], grants=[grant(n, at) for n in range(first, first + 100)])
+    await bad.send("GET", "/edge/v1/down?after=0&wait=0", lane=Lane.DOWN)
+    for name, theirs in (("unmatched", ROWS_MOST * 2), ("errors", ROWS_MOST * 2), ("not-online", ROWS_MOST * 2)):
+        status, text, _ = await stage.get(f"/api/fleet/{name}")
+        told = json.loads(text)
+        of_sites = [one["site"] for one in told["items"]]
+        assert (status, of_sites.count(good.site)) == (200, 1), name
+        assert of_sites.count(bad.site) <= ROWS_MOST // 2
+        assert told["leftOut"] >= theirs - of_sites.count(bad.site)
+        own = json.loads((await stage.get(f"/api/fleet/{name}?site={bad.site}"))[1])
+        assert (len(own["items"]), own["leftOut"]) == (ROWS_MOST, theirs - ROWS_MOST)
+        alone = json.loads((await stage.get(f"/api/fleet/{name}?site={good.site}"))[1])
+        assert (len(alone["items"]), alone["leftOut"]) == (1, 0)
+    assert "200 older ones are not shown" in (await stage.get(f"/fleet/{bad.site}"))[1]
+    assert "not shown" not in (await stage.get(f"/fleet/{good.site}"))[1]
+    assert "older ones are not shown" in (await stage.get("/fleet"))[1]
+
+
+async def test_the_alarms_of_one_box_crowd_out_no_other(small: Stage) -> None:
+    """Nor those of strangers, whom no site is known of."""
+    boxes = [await small.box() for _ in range(2)]
+    for number in range(ROWS_MOST * 2):
+        small.clock.at += timedelta(seconds=1)
+        await parts_of(small.hub).alarms.note(boxes[1].site, f"kind {number}")
+    await parts_of(small.hub).alarms.note("", "unsigned")
+    small.clock.at -= timedelta(hours=3)
+    await parts_of(small.hub).alarms.note(boxes[0].site, "fork")
+    sites = [one["site"] for one in await small.api("alarms")]
+    assert (sites.count(boxes[0].site), sites.count("")) == (1, 1)
+
+
+async def test_a_box_with_many_tenants_makes_no_endless_list(stage: Stage) -> None:
+    """Those that sold most are told one by one, and how many others there are; the page's sums hold all."""
+    box = await stage.box()
+    rows = [lean(number, 100, tenant_id=f"t{number:03}") for number in range(TENANTS_MOST + 25)]
+    await tell(box, payments=[*rows, lean(9000, 500, tenant_id="t074"), lean(9001, 7, tenant_id=None)])
+    _, text, _ = await stage.get(f"/api/fleet/takings?site={box.site}&days=1")
+    told = json.loads(text)
+    assert (len(told["takings"]), told["leftOut"]) == (TENANTS_MOST, 26)
+    assert [one["amountCents"] for one in told["takings"] if one["tenant"] == "t074"] == [600]
+    _, text, _ = await stage.get(f"/fleet/{box.site}?days=1")
+    assert ">80.07<" in text
 
 
 # --- guessing

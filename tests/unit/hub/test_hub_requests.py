@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -10,7 +11,10 @@ from nacl.signing import SigningKey
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import Lane
+from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.store.asks import Ask, ask, take_asks
 from easyisp_edge.hub.store.sites import close_site
+from easyisp_edge.system import SystemClock
 from tests.fakes.hub_stage import Box, enrolled_box, parts_of
 from tests.unit.hub.seen import alarms, everything, stored
 
@@ -182,6 +186,7 @@ async def test_a_closed_site_is_told_so(hub: Hub, box: Box) -> None:
         await close_site(tx, box.site)
     said = await box.send("POST", MONEY, box.make(Stream.MONEY).body, Lane.MONEY)
     assert (said.status, said.code, said.signed) == (403, "site.closed", True)
+    assert (await alarms(hub, box.site))["site.closed"] >= 1
     assert await stored(hub, box.site, Stream.MONEY) == []
 
 
@@ -233,9 +238,13 @@ async def test_look_ups_are_kept_once_and_bounded(hub: Hub, box: Box) -> None:
 async def test_a_look_up_is_taken_by_one_and_answered_once(hub: Hub, box: Box) -> None:
     """Whoever takes it has it for a time; the answer is one message down."""
     down = parts_of(hub).down
-    await box.ask("/edge/v1/ask", {"receipt": "TKL1234567", "gateway": "174379"})
-    taken = [one for one in await down.take_asks(60, 5000) if one.site_id == box.site]
-    assert [(one.receipt, one.gateway) for one in taken] == [("TKL1234567", "174379")]
+    wanted = Ask(box.site, "TKL1234567", "174379")
+    now = SystemClock().now()
+    async with parts_of(hub).database.transaction() as tx:  # the hub itself takes what it finds open
+        await ask(tx, wanted, instant(now))
+        taken = await take_asks(tx, instant(now), instant(now + timedelta(minutes=5)), 5000)
+    taken = [one for one in taken if one.site_id == box.site]
+    assert taken == [wanted]
     assert [one for one in await down.take_asks(60, 5000) if one.site_id == box.site] == []
     found = {"receipt": "TKL1234567", "found": False, "record": None}
     assert await down.answer(taken[0], found)

@@ -9,8 +9,10 @@ import pytest
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, Lane
-from tests.fakes.hub_stage import parts_of
+from easyisp_edge.hub import forks
+from tests.fakes.hub_stage import enrolled_box, parts_of
 from tests.unit.hub.seen import alarms, stored
+from tests.unit.hub.test_hub_schemas import check
 
 if TYPE_CHECKING:
     from easyisp_edge.hub.hub import Hub
@@ -116,6 +118,40 @@ async def test_the_lines_of_a_fork_are_kept_beside(hub: Hub, box: Box) -> None:
         kept = await tx.rows("SELECT body FROM forked_events WHERE site_id = $1 ORDER BY seq", box.site)
     assert [row[0] for row in kept] == box.lines(Stream.MONEY, 2, 3)
     assert await stored(hub, box.site, Stream.MONEY) == before
+
+
+async def test_the_lines_of_forks_are_bounded(hub: Hub, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond that the box is told to wait and a person is told; what is kept may come again, and others may come."""
+    monkeypatch.setattr(forks, "FORKED_OCTETS_MOST", 4000)
+    for number in range(12):
+        box.make(Stream.MONEY, {"n": f"fork {number}"})
+    path = "/edge/v1/streams/money/fork"
+    first, second = (b"\n".join(box.lines(Stream.MONEY, *span)) for span in ((1, 6), (7, 12)))
+    for body, status in ((first, 200), (second, 429), (first, 200), (second, 429)):
+        said = await box.send("POST", path, body, Lane.MONEY)
+        assert (said.status, said.signed) == (status, True)
+    assert (said.code, int(said.headers["Retry-After"]) > 0) == ("fork.full", True)
+    check("refusal", said.content)
+    async with parts_of(hub).database.reading() as tx:
+        kept = await tx.rows("SELECT seq FROM forked_events WHERE site_id = $1 ORDER BY seq", box.site)
+    assert [row[0] for row in kept] == [1, 2, 3, 4, 5, 6]
+    assert (await alarms(hub, box.site))["fork.full"] == 2
+    assert (await box.post_all()).status == 200
+    other = await enrolled_box(hub, box.http)
+    other.make(Stream.MONEY)
+    assert (await other.send("POST", path, other.lines(Stream.MONEY, 1, 1)[0], Lane.MONEY)).status == 200
+
+
+@pytest.mark.parametrize(("lines", "said"), [(1, "money: 1 line kept"), (2, "money: 2 lines kept")])
+async def test_an_alarm_counts_the_lines_of_a_fork(hub: Hub, box: Box, lines: int, said: str) -> None:
+    """As people count."""
+    for _ in range(lines):
+        box.make(Stream.MONEY)
+    body = b"\n".join(box.lines(Stream.MONEY, 1, lines))
+    assert (await box.send("POST", "/edge/v1/streams/money/fork", body, Lane.MONEY)).status == 200
+    async with parts_of(hub).database.reading() as tx:
+        found = await tx.rows("SELECT detail FROM alarms WHERE site_id = $1 AND kind = 'fork'", box.site)
+    assert found == [(said,)]
 
 
 async def test_a_hub_that_knows_more_says_so(hub: Hub, box: Box) -> None:
