@@ -18,6 +18,7 @@ from easyisp_edge.domain.paging import Page, Position
 from easyisp_edge.domain.permissions import Permission, Role, permissions_of
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError, NotFoundError, TooManyError
+from easyisp_edge.services.site import Site
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Listed, Shillings, next_cursor, read_cursor
 from easyisp_edge.web.admin.openapi import document
 from easyisp_edge.web.admin.operations import Answer, Call, Door, operation
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from aiohttp.test_utils import TestClient
 
-    from easyisp_edge.services.site import Site
+    from easyisp_edge.config import Config
 
 ORIGIN = "https://admin.example.com"
 
@@ -98,9 +99,8 @@ def a_site(*tenant_ids: str) -> Site:
 
     tenants = [SimpleNamespace(id=each) for each in tenant_ids]
     only = tenants[0] if len(tenants) == 1 else None
-    return cast(
-        "Site", SimpleNamespace(config=SimpleNamespace(tenant=tenant, tenants=tenants, only_tenant=lambda: only))
-    )
+    config = SimpleNamespace(tenant=tenant, tenants=tenants, only_tenant=lambda: only)
+    return Site(config=cast("Config", config), open_gateway=lambda gateway: pytest.fail(f"opened {gateway}"))
 
 
 @pytest.fixture(name="client")
