@@ -44,6 +44,7 @@ def as_text(found: dict[str, Any]) -> str:
         (
             f"hub         {found['hub']}\n",
             f"site        {found['site']}, epoch {found['epoch']}\n",
+            f"key         since {moment(found['keySince'])}\n",
             f"standing    {_standing(found)}\n",
             f"config      {_config(found['config'])}\n",
             table([_stream(name, each) for name, each in found["streams"].items()]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.adapters.central.client import CentralClient, dateless, hub_url
 from easyisp_edge.adapters.central.client import enrol as enrol_at
-from easyisp_edge.adapters.central.keys import EdgeKey, KeyFiles
+from easyisp_edge.adapters.central.keys import KeyFiles
 from easyisp_edge.adapters.daraja.c2b import parse_c2b
 from easyisp_edge.adapters.daraja.messages import parse_stk_callback
 from easyisp_edge.domain.sync import Lane
@@ -20,6 +20,7 @@ from easyisp_edge.services.sync.central_config import CentralConfigService
 from easyisp_edge.services.sync.down import DownService
 from easyisp_edge.services.sync.enrolment import EnrolmentService
 from easyisp_edge.services.sync.in_step import SyncService
+from easyisp_edge.services.sync.key_renewal import KeyRenewal
 from easyisp_edge.services.sync.link import SyncLink
 from easyisp_edge.services.sync.shedding import SheddingService
 from easyisp_edge.web.control_sync import ControlSync
@@ -31,14 +32,13 @@ if TYPE_CHECKING:
     import httpx
 
     from easyisp_edge.daemon.surroundings import Surroundings
-    from easyisp_edge.domain.central import Enrolled
+    from easyisp_edge.domain.central import EdgeKey, Enrolled
     from easyisp_edge.domain.payments import MoneyRecord
     from easyisp_edge.services.access.granting import AccessService
     from easyisp_edge.services.money.selling import Selling
     from easyisp_edge.services.money.settlement import SettlementService
     from easyisp_edge.services.money.shelf import Shelf
     from easyisp_edge.services.site import Site
-    from easyisp_edge.services.sync.enrolment import NewKey
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
 
@@ -171,6 +171,8 @@ def build_central(
 
         await link.turn(Lane.ASK, ask)
 
+    busy = asyncio.Lock()
+    renewal = KeyRenewal(link, keys.new, keys.keep, busy)
     configs = CentralConfigService(store, clock, site.put_published, in_force)
     down = DownService(
         link=link,
@@ -188,11 +190,16 @@ def build_central(
         sync=SyncService(
             link=link,
             taking_back=TakingBack(link, rebuilt, Progress()),
-            others={"down": down.round, "asks": AskService(link, site).round, "config": configs.round},
+            others={
+                "down": down.round,
+                "asks": AskService(link, site).round,
+                "config": configs.round,
+                "key": renewal.round,
+            },
             set_clock=set_clock,
         ),
         configs=configs,
-        enrolment=_enrolment(link, keys, clients, site),
+        enrolment=_enrolment(link, keys, clients, site, busy),
         shedding=SheddingService(
             store=store,
             clock=clock,
@@ -203,10 +210,8 @@ def build_central(
     )
 
 
-def _enrolment(link: SyncLink, keys: KeyFiles, clients: HubClients, site: Site) -> EnrolmentService:
-    async def enrol(url: str, code: str, key: NewKey) -> Enrolled:
-        if not isinstance(key, EdgeKey):
-            raise TypeError("the key is not of these files")
+def _enrolment(link: SyncLink, keys: KeyFiles, clients: HubClients, site: Site, busy: asyncio.Lock) -> EnrolmentService:
+    async def enrol(url: str, code: str, key: EdgeKey) -> Enrolled:
         return await enrol_at(clients.get(), url, code, key)
 
     def enrolled(callback_base: str) -> None:
@@ -219,7 +224,7 @@ def _enrolment(link: SyncLink, keys: KeyFiles, clients: HubClients, site: Site) 
         enrol=enrol,
         check_url=lambda url: hub_url(url, development=site.config.development),
         enrolled=enrolled,
-        busy=asyncio.Lock(),
+        busy=busy,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from easyisp_edge.domain.events import Stream
@@ -29,6 +29,19 @@ class SyncPhase(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeKey:
+    """What this box signs with.
+
+    Args:
+        public: 32 octets.
+        sign: Gives the signature of a message: 64 octets.
+    """
+
+    public: bytes
+    sign: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class SyncSite:
     """Who this box is to its hub.
 
@@ -40,8 +53,10 @@ class SyncSite:
         public_key: What this box signs with: 32 octets; the secret half is in a file.
         callback_base: Where the hub takes M-Pesa's callbacks for this box.
         enrolled_at: When.
+        key_since: When it began to sign with that key.
         phase: How the two stand.
         down_after: The number of the last message that was taken.
+        former_key: What it signed with before; a hub whose database was restored may know nothing later.
     """
 
     hub_url: str
@@ -51,8 +66,10 @@ class SyncSite:
     public_key: bytes
     callback_base: str
     enrolled_at: datetime
+    key_since: datetime
     phase: SyncPhase = SyncPhase.JOINING
     down_after: int = 0
+    former_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

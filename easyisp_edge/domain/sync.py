@@ -99,6 +99,17 @@ def enrolment_proof(code: str, public_key: str) -> bytes:
     return f"easyisp-edge-enrol-1\n{code}\n{public_key}".encode()
 
 
+def renewal_proof(site: str, epoch: int, public_key: str) -> bytes:
+    """The bytes a box signs to show that it holds the key it goes on with.
+
+    Args:
+        site: Whose box it is.
+        epoch: In which of its lives.
+        public_key: The new one, base64.
+    """
+    return f"easyisp-edge-key-1\n{site}\n{epoch}\n{public_key}".encode()
+
+
 def configuration_signed(site: str, version: int, content: Mapping[str, Any]) -> bytes:
     """The bytes under a hub's signature on a configuration, which a box keeps with it.
 

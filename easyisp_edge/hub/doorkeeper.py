@@ -10,7 +10,7 @@ from easyisp_edge.domain.sync import Lane, Request
 from easyisp_edge.hub.gathering import Gathered
 from easyisp_edge.hub.keys import NOBODY, SIGNATURE_OCTETS, exact_base64, is_signed
 from easyisp_edge.hub.refusals import RequestRefused, counter_used, not_any_more, not_known
-from easyisp_edge.hub.store.sites import CLOSED, counters, sites_of, take_counter
+from easyisp_edge.hub.store.sites import CLOSED, change_key, counters, sites_of, take_counter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _SITE = re.compile(r"[0-9a-f]{16}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _LANES = frozenset(Lane)
+_REPLACED = (
+    "This key counts no more: another box has taken the site over, or this one was put back to before it changed its"
+    " key. If it is the right box, enrol it again."
+)
 _LOOKED_UP_MOST, _WAITING_MOST = 200, 2000
 
 
@@ -116,11 +120,13 @@ class Doorkeeper:
         if self._last_known.get(claim.site_id) != site:
             self._last_known.pop(claim.site_id, None)
         message = _signed_by(method, target, claim, body)
+        if site is not None and site.next_key is not None and is_signed(site.next_key, message, claim.signature):
+            site = await self._with_its_new_key(site, site.next_key)
         if site is None or site.public_key is None or not is_signed(site.public_key, message, claim.signature):
             former = NOBODY if site is None or site.former_key is None else site.former_key
             if is_signed(former, message, claim.signature):
                 await self._alarms.note(claim.site_id, "site.replaced", f"{method} {target}")
-                raise not_any_more("site.replaced", "Another box has taken this site over.")
+                raise not_any_more("site.replaced", _REPLACED)
             await self._alarms.note("" if site is None else site.site_id, "signature", f"{method} {target}")
             raise not_known()
         if site.state == CLOSED:
@@ -128,6 +134,12 @@ class Doorkeeper:
             raise not_any_more("site.closed", "This site is closed.")
         self._last_known[site.site_id] = site
         return Asker(site, claim, body)
+
+    async def _with_its_new_key(self, site: Site, following: bytes) -> Site | None:
+        """The box has taken its new key up: the one before ends."""
+        async with self._database.transaction() as tx:
+            await change_key(tx, site.site_id, following)
+            return (await sites_of(tx, [site.site_id])).get(site.site_id)
 
     async def _sites(self, site_ids: Sequence[str]) -> list[Site | None]:
         async with self._database.reading() as tx:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST
+from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, renewal_proof
 from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.answers import Answer, as_json, as_lines, as_refusal, signed, signed_enrolment
 from easyisp_edge.hub.batches import SEQ_MOST, Batch, read_lines, unpacked
@@ -21,6 +21,7 @@ from easyisp_edge.hub.doorkeeper import admit, read_claim
 from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.forks import keep_forked
 from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.keys import KEY_OCTETS, SIGNATURE_OCTETS, exact_base64, is_signed
 from easyisp_edge.hub.refusals import RequestRefused, not_any_more, old_epoch, too_long, unreadable
 from easyisp_edge.hub.sources import network_of, source_of
 from easyisp_edge.hub.store import asks, down, sites, streams
@@ -80,6 +81,7 @@ class EdgeRoutes:
             ),
             ("GET", "/edge/v1/state", EdgeRoutes._state, 0),
             ("POST", "/edge/v1/epoch", EdgeRoutes._epoch, _BODY_MOST),
+            ("POST", "/edge/v1/key", EdgeRoutes._key, _BODY_MOST),
             ("GET", "/edge/v1/down", EdgeRoutes._down, 0),
             ("POST", "/edge/v1/ask", EdgeRoutes._ask, _BODY_MOST),
             ("POST", "/edge/v1/time", EdgeRoutes._time, _BODY_MOST),
@@ -200,6 +202,23 @@ class EdgeRoutes:
             raise old_epoch(epoch or 0)
         await self._parts.alarms.note(asker.claim.site_id, "epoch.new", f"epoch {epoch}")
         return as_json({"epoch": epoch, "serverTime": self._now()})
+
+    async def _key(self, _request: web.Request, asker: Asker) -> Answer:
+        """The key a box goes on with."""
+        told, site, claim = _object(asker.body), asker.site, asker.claim
+        key, proof = exact_base64(told.get("publicKey"), KEY_OCTETS), exact_base64(told.get("proof"), SIGNATURE_OCTETS)
+        if key is None or proof is None:
+            raise unreadable("The new key, or the proof that the box holds it, is missing.")
+        if not is_signed(key, renewal_proof(site.site_id, claim.epoch, told["publicKey"]), proof):
+            raise unreadable("The proof is not signed by the new key.")
+        await self._check_epoch(asker)
+        if site.public_key is None or not site.confirmed:
+            raise not_any_more("site.waiting", "A person has to confirm this box at the hub first.")
+        async with self._admitted(asker) as tx:
+            taken = key == site.public_key or await sites.announce_key(tx, site.site_id, site.public_key, key)
+        if not taken:
+            raise UnavailableError("hub.busy", f"The site {site.site_id} changes while its box changes its key.")
+        return as_json({"publicKey": told["publicKey"], "serverTime": self._now()})
 
     async def _down(self, request: web.Request, asker: Asker) -> Answer:
         """What waits for the box."""

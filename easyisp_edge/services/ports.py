@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from easyisp_edge.domain.central import DownMessage, HubState, Stored
+    from easyisp_edge.domain.central import DownMessage, EdgeKey, HubState, Stored
     from easyisp_edge.domain.events import Stream
     from easyisp_edge.domain.payments import MoneyRecord, PaymentReport, PromptAccepted, StkPush
     from easyisp_edge.domain.routers import (
@@ -230,6 +230,9 @@ class Central(Protocol):
 
     async def begin_epoch(self, epoch: int, counter: int) -> int:
         """Begin a new life of the site; gives the one it is in then."""
+
+    async def announce_key(self, key: EdgeKey, counter: int) -> None:
+        """Have the hub take that key from its first request on; until then the present one holds."""
 
     async def messages(self, after: int, wait_seconds: int, counter: int) -> list[DownMessage]:
         """What waits after a number; waits so long for it. A connection that hangs is `SILENT`."""

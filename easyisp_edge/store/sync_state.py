@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.events import Stream
     from easyisp_edge.domain.sync import Lane
 
-_COLUMNS = "hub_url, site_id, epoch, hub_key, public_key, callback_base, enrolled_at, phase, down_after"
+_COLUMNS = (
+    "hub_url, site_id, epoch, hub_key, public_key, callback_base, enrolled_at, key_since, phase, down_after, former_key"
+)
 # A box puts its packages out, and makes up addresses for its gateways, before it knows any hub.
 _OF_EVERY_BOX = ("package_versions", "gateway_states")
 _SHED_AT_ONCE = 1000
@@ -59,8 +61,10 @@ class SyncTable:
             public_key=row[4],
             callback_base=row[5],
             enrolled_at=read_instant(row[6]),
-            phase=SyncPhase(row[7]),
-            down_after=row[8],
+            key_since=read_instant(row[7]),
+            phase=SyncPhase(row[8]),
+            down_after=row[9],
+            former_key=row[10],
         )
 
     def enrol(self, site: SyncSite) -> None:
@@ -69,10 +73,11 @@ class SyncTable:
         self._sql.execute("DELETE FROM sync_lanes")
         self._sql.execute("DELETE FROM sync_parked")
         self._sql.execute(
-            f"INSERT INTO sync_site (id, {_COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO sync_site (id, {_COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             (
                 site.hub_url, site.site_id, site.epoch, site.hub_key, site.public_key, site.callback_base,
-                instant(site.enrolled_at), site.phase.value, site.down_after,
+                instant(site.enrolled_at), instant(site.key_since), site.phase.value, site.down_after,
+                site.former_key,
             ),
         )  # fmt: skip
 
@@ -83,6 +88,23 @@ class SyncTable:
     def begin_epoch(self, epoch: int) -> None:
         """Live on in that epoch."""
         self._sql.execute("UPDATE sync_site SET epoch = ?", (epoch,))
+
+    def change_key(self, public_key: bytes, since: datetime) -> None:
+        """Sign with that key from now on; the one before is kept in mind."""
+        self._sql.execute(
+            "UPDATE sync_site SET former_key = iif(public_key = ?1, former_key, public_key), public_key = ?1,"
+            " key_since = ?2",
+            (public_key, instant(since)),
+        )
+
+    def fall_back(self, unknown_key: bytes) -> bool:
+        """Sign with the key before that one, old as it is; False where there is none, or another is in use by now."""
+        changed = self._sql.execute(
+            "UPDATE sync_site SET former_key = public_key, public_key = former_key, key_since = enrolled_at"
+            " WHERE public_key = ? AND former_key IS NOT NULL",
+            (unknown_key,),
+        )
+        return changed.rowcount == 1
 
     def be_called_at(self, callback_base: str) -> None:
         """Have callbacks come that way."""

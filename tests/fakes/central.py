@@ -29,6 +29,7 @@ from tests.fakes.clocks import START
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from easyisp_edge.domain.central import EdgeKey
     from easyisp_edge.domain.event_lines import Line
     from easyisp_edge.errors import EdgeError
 
@@ -40,6 +41,7 @@ SITE = SyncSite(
     public_key=b"b" * 32,
     callback_base="https://hub.example.com/cb/0123456789abcdef",
     enrolled_at=START,
+    key_since=START,
 )
 
 
@@ -62,6 +64,7 @@ class FakeCentral:
         self.takes_events = 500
         self.unreadable = b"\0"
         self.waits: list[int] = []
+        self.keys: list[bytes] = []
 
     def head(self, stream: Stream) -> Head:
         lines = self.lines[stream]
@@ -115,6 +118,12 @@ class FakeCentral:
             raise RefusedError(OLD_EPOCH, "epoch", epoch=self.epoch)
         self.epoch = epoch
         return epoch
+
+    async def announce_key(self, key: EdgeKey, counter: int) -> None:
+        self._count(Lane.ASK, counter)
+        self.keys.append(key.public)
+        if self.faults:
+            raise self.faults.popleft()
 
     async def messages(self, after: int, wait_seconds: int, counter: int) -> list[DownMessage]:
         self._count(Lane.DOWN, counter)

@@ -23,7 +23,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from easyisp_edge.domain.database_address import PostgresqlAddress, SqliteAddress
 from easyisp_edge.domain.events import GENESIS, Event, Stream, chain
-from easyisp_edge.domain.sync import Lane, Reply, Request, enrolment_proof
+from easyisp_edge.domain.sync import Lane, Reply, Request, enrolment_proof, renewal_proof
 from easyisp_edge.hub.config import HubConfig
 from easyisp_edge.hub.hub import Hub
 from easyisp_edge.system import SystemClock, SystemRandomness
@@ -212,6 +212,12 @@ class Box:
         public = base64.b64encode(bytes(self.key.verify_key)).decode()
         proof = self.key.sign(enrolment_proof(code, public)).signature
         return {"code": code, "publicKey": public, "proof": base64.b64encode(proof).decode()}
+
+    def renewal(self, key: SigningKey) -> dict[str, str]:
+        """What a box says that goes on with another key."""
+        public = base64.b64encode(bytes(key.verify_key)).decode()
+        proof = key.sign(renewal_proof(self.site, self.epoch, public)).signature
+        return {"publicKey": public, "proof": base64.b64encode(proof).decode()}
 
     def make(self, stream: Stream, data: dict[str, Any] | None = None, kind: str = "payment.booked") -> Event:
         """Make an event."""

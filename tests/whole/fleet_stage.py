@@ -34,6 +34,7 @@ from easyisp_edge.services.sync.apart import Progress, TakingBack
 from easyisp_edge.services.sync.central_config import CentralConfigService
 from easyisp_edge.services.sync.down import DownService
 from easyisp_edge.services.sync.in_step import SyncService
+from easyisp_edge.services.sync.key_renewal import KeyRenewal
 from easyisp_edge.services.sync.link import SyncLink
 from easyisp_edge.store.connections import ThreadedDatabase
 from easyisp_edge.store.digests import digests
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from easyisp_edge.store.store import Tables
 
 _RATE = 20.0
+# By the boxes' clocks: each changes its key every few seconds, whatever becomes of the hub meanwhile.
+KEY_RENEWED_EVERY = timedelta(minutes=1)
 _SPAWNER = Path(__file__).with_name("hub_spawner.py")
 _NUMBERS_A_BOX = 1000
 _HELD_SECONDS = 0.4
@@ -261,9 +264,8 @@ class FleetBox:
         async with httpx.AsyncClient(timeout=30) as http:
             told = await enrol(http, hub.address, new.code, key)
         await enrolment.confirm(told.site_id)
-        site = SyncSite(
-            hub_url, told.site_id, told.epoch, told.hub_key, key.public, told.callback_base, self.clock.now()
-        )
+        now = self.clock.now()
+        site = SyncSite(hub_url, told.site_id, told.epoch, told.hub_key, key.public, told.callback_base, now, now)
         await self.store.write(lambda tx: tx.sync.enrol(site))
 
     @property
@@ -355,7 +357,9 @@ def _sync(folder: Path, store: Store, clock: BoxClock, http: httpx.AsyncClient) 
         look=lambda: None,
         tenants=set,
     )
-    return SyncService(link, TakingBack(link, _nothing, Progress()), {"down": down.round}, _nothing)
+    renewal = KeyRenewal(link, keys.new, keys.keep, asyncio.Lock(), KEY_RENEWED_EVERY)
+    others = {"down": down.round, "key": renewal.round}
+    return SyncService(link, TakingBack(link, _nothing, Progress()), others, _nothing)
 
 
 def _buy(tx: Tables, number: int, token: str) -> None:

@@ -9,12 +9,14 @@ import shutil
 import sqlite3
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from easyisp_edge.domain.database_address import SqliteAddress
 from easyisp_edge.hub.publish import Publisher
+from easyisp_edge.hub.store.sites import sites_of
 from easyisp_edge.system import SystemClock
 from tests.fakes.hub_stage import hub_config, parts_of, running_hub
 from tests.fakes.ports import free_port
@@ -81,12 +83,19 @@ async def packages_on_sale(stage: Stage) -> set[str]:
     return {name for name in ("1 hour", "1 day", "1 week") if name in page}
 
 
-def keep_card(stage: Stage) -> Path:
-    """A copy of a stopped box's card."""
+def key_of(stage: Stage) -> bytes:
+    site = side(stage).link.site
+    assert site is not None
+    return site.public_key
+
+
+def keep_card(stage: Stage, *, keys: bool = False) -> Path:
+    """A copy of a stopped box's card: its books, and its keys where they are asked for."""
     kept = stage.folder.with_name("kept")
     kept.mkdir()
-    for file in stage.folder.glob("edge.sqlite*"):
-        shutil.copy(file, kept)
+    for pattern in ("edge.sqlite*", *(("hub-*.key",) if keys else ())):
+        for file in stage.folder.glob(pattern):
+            shutil.copy(file, kept)
     return kept
 
 
@@ -94,7 +103,7 @@ def put_card_back(stage: Stage, kept: Path) -> None:
     """What stood on the card when it was copied, and nothing of what came after."""
     for file in stage.folder.glob("edge.sqlite*"):
         file.unlink()
-    for file in kept.glob("edge.sqlite*"):
+    for file in kept.iterdir():
         shutil.copy(file, stage.folder)
 
 
@@ -158,6 +167,54 @@ async def test_a_new_box_takes_a_dead_ones_place(hub: Hub, box: Stage, tmp_path:
         await until_in_step(other)
         await until_same(other, hub, site_id)
         assert side(other).sync.status()["alarms"] == []
+
+
+async def test_a_box_changes_its_key_and_goes_on(hub: Hub, box: Stage, tmp_path: Path) -> None:
+    """Nobody has to do anything; a copy of its card from before is nobody to the hub from then on."""
+    async with box:
+        site_id = await enrol(box, hub, hub.address)
+        await until_in_step(box)
+        first = key_of(box)
+    kept = keep_card(box, keys=True)
+    async with box:
+        await until_in_step(box)
+        link = side(box).link
+        half_a_year_ago = link.clock.now() - timedelta(days=181)
+        await link.store.write(lambda tx: tx.sync.change_key(first, half_a_year_ago))
+        link.bell("key").ring()
+        await box.until(lambda: key_of(box) != first, what="another key", seconds=20)
+        await sell(box)
+        await until_in_step(box)
+        await until_same(box, hub, site_id)
+        second = key_of(box)
+    async with box:
+        await until_in_step(box)
+        await sell(box, OTHER_PHONE, OTHER_MAC)
+        await until_same(box, hub, site_id)
+        assert "key         since" in await command(box, "sync", "status")
+        async with parts_of(hub).database.transaction() as tx:  # restored from before the change
+            await tx.rows("UPDATE sites SET public_key = former_key, former_key = NULL WHERE site_id = $1", site_id)
+        await sell(box, "0733222111", "AA:BB:CC:00:00:03")
+        await box.until(lambda: key_of(box) == first, what="the key the hub knows", seconds=20)
+        await until_in_step(box)
+        await until_same(box, hub, site_id)
+        link = side(box).link
+        await link.store.write(lambda tx: tx.sync.change_key(first, half_a_year_ago))
+        link.bell("key").ring()
+        await box.until(lambda: key_of(box) not in {first, second}, what="a third key", seconds=20)
+        await until_in_step(box)
+        second = key_of(box)
+    async with parts_of(hub).database.reading() as tx:
+        known = (await sites_of(tx, [site_id]))[site_id]
+    assert (known.public_key, known.former_key) == (second, first)
+    (tmp_path / "copy").mkdir()
+    copy = Stage(tmp_path / "copy")
+    put_card_back(copy, kept)
+    async with copy:
+        link = side(copy).link
+        await copy.until(lambda: bool(link.said), what="an answer", seconds=20)
+        assert "enrol it again" in await command(copy, "sync", "status")
+        assert not link.in_step
 
 
 async def test_a_restored_card_gets_back_what_it_lost(hub: Hub, box: Stage) -> None:

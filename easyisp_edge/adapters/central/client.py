@@ -20,14 +20,21 @@ from easyisp_edge.adapters.central import messages
 from easyisp_edge.adapters.central.keys import is_signed
 from easyisp_edge.adapters.central.messages import CODES, as_enrolled, as_messages, as_state, as_stored, refusal_values
 from easyisp_edge.domain.central import AWAY, FORGED, LATER, SHUT, SILENT, ConfigSnapshot
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, Lane, Reply, Request, configuration_signed, enrolment_proof
+from easyisp_edge.domain.sync import (
+    BATCH_OCTETS_MOST,
+    Lane,
+    Reply,
+    Request,
+    configuration_signed,
+    enrolment_proof,
+    renewal_proof,
+)
 from easyisp_edge.errors import InvalidError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from easyisp_edge.adapters.central.keys import EdgeKey
-    from easyisp_edge.domain.central import DownMessage, Enrolled, HubState, Stored, SyncSite
+    from easyisp_edge.domain.central import DownMessage, EdgeKey, Enrolled, HubState, Stored, SyncSite
     from easyisp_edge.domain.events import Stream
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -175,6 +182,15 @@ class CentralClient:
         """Begin a new life of the site; gives the one it is in then."""
         body = json.dumps({"epoch": epoch}).encode()
         return _read(messages.EpochAnswer, await self._post("/edge/v1/epoch", body, _Turn(Lane.ASK, counter))).epoch
+
+    async def announce_key(self, key: EdgeKey, counter: int) -> None:
+        """Say what this box goes on with."""
+        public = base64.b64encode(key.public).decode()
+        proof = key.sign(renewal_proof(self._site.site_id, self._site.epoch, public))
+        body = json.dumps({"publicKey": public, "proof": base64.b64encode(proof).decode()}).encode()
+        read = _read(messages.KeyAnswer, await self._post("/edge/v1/key", body, _Turn(Lane.ASK, counter)))
+        if read.publicKey != key.public:
+            raise UnavailableError(LATER, "The hub took another key than this box announced.")
 
     async def messages(self, after: int, wait_seconds: int, counter: int) -> list[DownMessage]:
         """What waits after a number; waits for it so long."""

@@ -12,10 +12,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from easyisp_edge.domain.central import EdgeKey
 from easyisp_edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from easyisp_edge.machine import Randomness
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
 KEY_OCTETS = 32
 _NEW = "hub-new.key"
 _NAME_LENGTH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeKey:
-    """A key.
-
-    Args:
-        public: 32 octets.
-        sign: Gives the signature of a message: 64 octets.
-    """
-
-    public: bytes
-    sign: Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +38,7 @@ class KeyFiles:
     randomness: Randomness
 
     def new(self) -> EdgeKey:
-        """A key to enrol with; the same again until `keep`, so that an enrolment whose answer was lost can be repeated.
+        """A key to go on with; the same again until `keep`, so that a request whose answer was lost can be repeated.
 
         Raises:
             EdgeError: It cannot be written or read.

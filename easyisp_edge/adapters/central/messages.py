@@ -110,6 +110,12 @@ class EpochAnswer(_Message):
     epoch: Annotated[int, Field(strict=True, ge=1)]
 
 
+class KeyAnswer(_Message):
+    """200 to `POST /edge/v1/key`."""
+
+    publicKey: _Key  # noqa: N815
+
+
 class TimeAnswer(_Message):
     """200 to `POST /edge/v1/time`."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.store.database import Transaction
 
 NEW, WAITING, CONFIRMED, CLOSED = "new", "waiting", "confirmed", "closed"
-_COLUMNS = "site_id, name, state, epoch, public_key, former_key, config_version"
+_COLUMNS = "site_id, name, state, epoch, public_key, former_key, next_key, config_version"
 _SELECT = f"SELECT {_COLUMNS} FROM sites"  # noqa: S608 - constants
 _STREAMS = frozenset(stream.value for stream in Stream)
 EVERY_LANE = (
@@ -41,7 +41,8 @@ class Site:
         state: `new` until a box enrolled, `waiting` until a person compared its key, `confirmed`, or `closed`.
         epoch: The life the site is in; 0 before the first.
         public_key: Of its box.
-        former_key: Of the box before it.
+        former_key: What was its key before: of the box before it, or of the same.
+        next_key: What its box goes on with; the first request it signs ends the present one.
         config_version: Of the last configuration that was published for it.
     """
 
@@ -51,6 +52,7 @@ class Site:
     epoch: int
     public_key: bytes | None
     former_key: bytes | None
+    next_key: bytes | None
     config_version: int
 
     @property
@@ -151,14 +153,36 @@ async def use_code(tx: Transaction, digest: bytes, key: bytes, at: str) -> tuple
 async def enrol(tx: Transaction, site_id: str, key: bytes, at: str) -> None:
     """Give a site a new box: the one before ends at once, and its epoch with it."""
     await tx.rows(
-        "UPDATE sites SET former_key = public_key, public_key = $2, epoch = epoch + 1, state = 'waiting',"
-        " enrolled_at = $3, confirmed_at = NULL WHERE site_id = $1",
+        "UPDATE sites SET former_key = public_key, public_key = $2, next_key = NULL, epoch = epoch + 1,"
+        " state = 'waiting', enrolled_at = $3, confirmed_at = NULL WHERE site_id = $1",
         site_id,
         key,
         at,
     )
     await tx.rows("DELETE FROM lanes WHERE site_id = $1", site_id)
     await tx.rows("UPDATE streams SET counter = 0, seen_at = NULL WHERE site_id = $1", site_id)
+
+
+async def announce_key(tx: Transaction, site_id: str, present: bytes, following: bytes) -> bool:
+    """Let a confirmed box go on with another key; False where it is not the site's box any more."""
+    row = await tx.row(
+        "UPDATE sites SET next_key = $3 WHERE site_id = $1 AND public_key = $2 AND state = 'confirmed'"
+        " RETURNING site_id",
+        site_id,
+        present,
+        following,
+    )
+    return row is not None
+
+
+async def change_key(tx: Transaction, site_id: str, following: bytes) -> None:
+    """End the present key where that one was to follow it."""
+    await tx.rows(
+        "UPDATE sites SET former_key = public_key, public_key = next_key, next_key = NULL"
+        " WHERE site_id = $1 AND next_key = $2",
+        site_id,
+        following,
+    )
 
 
 async def raise_epoch(tx: Transaction, site_id: str, epoch: int) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.central import SyncPhase, SyncSite
 from easyisp_edge.domain.events import Stream
@@ -15,21 +15,13 @@ if TYPE_CHECKING:
     from asyncio import Lock
     from collections.abc import Awaitable, Callable
 
-    from easyisp_edge.domain.central import Enrolled
+    from easyisp_edge.domain.central import EdgeKey, Enrolled
     from easyisp_edge.services.sync.link import SyncLink
     from easyisp_edge.store.store import Tables
 
 log = logging.getLogger(__name__)
 
 _CODE_LENGTH_MAX = 80
-
-
-class NewKey(Protocol):
-    """A key to enrol with."""
-
-    @property
-    def public(self) -> bytes:
-        """Its public half."""
 
 
 class NewSite(NamedTuple):
@@ -55,13 +47,13 @@ class EnrolmentService:
         enrol: Asks a hub: its address, the code, the key.
         check_url: Reads the hub's address; `InvalidError` where it is none.
         enrolled: Called with where the hub takes callbacks.
-        busy: Two people do not enrol at once.
+        busy: Two people do not enrol at once, nor while the key is changed.
     """
 
     link: SyncLink
-    new_key: Callable[[], NewKey]
+    new_key: Callable[[], EdgeKey]
     keep_key: Callable[[], None]
-    enrol: Callable[[str, str, NewKey], Awaitable[Enrolled]]
+    enrol: Callable[[str, str, EdgeKey], Awaitable[Enrolled]]
     check_url: Callable[[str], str]
     enrolled: Callable[[str], None]
     busy: Lock = field(compare=False)
@@ -81,10 +73,11 @@ class EnrolmentService:
         if not 0 < len(code) <= _CODE_LENGTH_MAX or not code.isascii():
             raise InvalidError("sync.code", "Give the code that the hub showed for this site.", field="code")
         if self.busy.locked():
-            raise ConflictError("sync.enrolling", "Somebody is enrolling this box just now.")
+            raise ConflictError("sync.enrolling", "Somebody is enrolling this box, or it changes its key, just now.")
         async with self.busy:
             key = self.new_key()
             found = await self.enrol(url, code, key)
+            now = self.link.clock.now()
             site = SyncSite(
                 hub_url=url,
                 site_id=found.site_id,
@@ -92,7 +85,8 @@ class EnrolmentService:
                 hub_key=found.hub_key,
                 public_key=key.public,
                 callback_base=found.callback_base,
-                enrolled_at=self.link.clock.now(),
+                enrolled_at=now,
+                key_since=now,
             )
             await self.link.store.write(lambda tx: _enrol(tx, site, by))
             self.keep_key()

@@ -18,7 +18,7 @@ from easyisp_edge.services.sync.up import Uploader
 from easyisp_edge.store.standing import tell_standing_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from easyisp_edge.domain.central import HubState, SyncSite
@@ -33,7 +33,8 @@ COMPARED_EVERY_SECONDS = 6 * 3600.0
 NOT_ENROLLED_SECONDS = 3600.0
 # A box the hub does not want to hear asks rarely; one that waits for a person to look at two fingerprints, often.
 SHUT_SECONDS = 600.0
-_WAITING_FOR_PERSON = "site.waiting"
+_WAITING_FOR_PERSON, _KEY_UNKNOWN = "site.waiting", "site.unknown"
+_COMPARE = "compare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class SyncService:
 
     link: SyncLink
     taking_back: TakingBack
-    others: dict[str, Callable[[], Awaitable[float]]]
+    others: Mapping[str, Callable[[], Awaitable[float]]]
     set_clock: Callable[[], Awaitable[None]]
     up: dict[Stream, Uploader] = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class SyncService:
         """Talk with the hub, as long as the daemon lives; a box without one is left alone."""
         self.link.begin()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._rounds("compare", self.compare_round, self.link.compare), name="sync compare")
+            group.create_task(self._rounds(_COMPARE, self.compare_round, self.link.compare), name="sync compare")
             for stream, uploader in self.up.items():
                 self._begin(group, stream.value, uploader.round)
             for name, work in self.others.items():
@@ -106,7 +107,7 @@ class SyncService:
                 pause = pace.failed(error)
                 self.link.note(name, error)
             except RefusedError as error:
-                pause = self._refused(name, error, pace)
+                pause = await self._refused(name, error, pace)
             except EdgeError as error:  # what came cannot be taken: a person has to look
                 await self.link.alarm(error.code, error.message)
                 pause = SHUT_SECONDS
@@ -117,13 +118,24 @@ class SyncService:
             if await bell.wait(self.link.clock, pause):
                 pace.looks = 0
 
-    def _refused(self, name: str, error: RefusedError, pace: Pace) -> float:
+    async def _refused(self, name: str, error: RefusedError, pace: Pace) -> float:
         self.link.note(name, error)
-        if error.code == OLD_EPOCH:
+        why, site = error.values.get("wire") if error.code == SHUT else None, self.link.site
+        is_comparing, has_other_key = name == _COMPARE, site is not None and site.former_key is not None
+        if error.code == OLD_EPOCH or (why == _KEY_UNKNOWN and has_other_key and not is_comparing):
             self.link.out_of_step()
-        if error.code == SHUT and error.values.get("wire") == _WAITING_FOR_PERSON:
+        if why == _WAITING_FOR_PERSON:
+            return pace.waiting()
+        if why == _KEY_UNKNOWN and is_comparing and await self._fell_back(site) and not pace.looks:
             return pace.waiting()
         return SHUT_SECONDS * (0.5 + self.link.randomness.fraction() / 2)
+
+    async def _fell_back(self, site: SyncSite | None) -> bool:
+        """Go on with the key before: a hub whose database was restored may know no later one."""
+        if site is None or not await self.link.store.write(lambda tx: tx.sync.fall_back(site.public_key)):
+            return False
+        log.warning("the hub does not know this box's key: trying the one before")
+        return True
 
     def _begin(self, group: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[float]]) -> None:
         group.create_task(self._rounds(name, work, self.link.bell(name)), name=f"sync {name}")
@@ -191,6 +203,7 @@ class SyncService:
             "callbackBase": site.callback_base,
             "streams": {stream.value: self._stream_status(stream) for stream in Stream},
             "talk": {name: self._said(name) for name in sorted(self.link.said)},
+            "keySince": _instant(site.key_since),
             "counters": {lane.value: read.sync.counter(lane) for lane in Lane},
             "down": site.down_after,
             "parked": read.sync.parked_in_all(),

@@ -170,13 +170,20 @@ class SyncLink:
             RefusedError: The hub refuses.
         """
         async with self._turns[lane]:
-            try:
-                return await self._asked(lane, ask)
-            except RefusedError as error:
-                if error.code != COUNTER_USED:
-                    raise
-                await self._jump(lane, int(str(error.values.get("last", 0))))
-                return await self._asked(lane, ask)
+            return await self._asked_above(lane, ask)
+
+    async def turn_alone(self, ask: Callable[[Central, int], Awaitable[object]], then: Callable[[], Awaitable[T]]) -> T:
+        """Ask in the lane `ask`, and see to what follows from the answer before anything else is sent.
+
+        Only what the hub is already heard waiting for, in the lane `down`, goes on meanwhile.
+
+        Raises:
+            UnavailableError: Nothing is known.
+            RefusedError: The hub refuses.
+        """
+        async with self._turns[Lane.MONEY], self._turns[Lane.USAGE], self._turns[Lane.ASK]:
+            await self._asked_above(Lane.ASK, ask)
+            return await then()
 
     def note(self, name: str, error: EdgeError | None) -> None:
         """Keep how a try went, for people; it is said in the log when it changes."""
@@ -196,6 +203,15 @@ class SyncLink:
             await self.store.write(lambda tx: tx.alarms.note(kind, detail, self.clock.now()))
         except UnavailableError as error:  # the log has it
             log.warning("the alarm could not be noted: %s", error)
+
+    async def _asked_above(self, lane: Lane, ask: Callable[[Central, int], Awaitable[T]]) -> T:
+        try:
+            return await self._asked(lane, ask)
+        except RefusedError as error:
+            if error.code != COUNTER_USED:
+                raise
+            await self._jump(lane, int(str(error.values.get("last", 0))))
+            return await self._asked(lane, ask)
 
     async def _asked(self, lane: Lane, ask: Callable[[Central, int], Awaitable[T]]) -> T:
         central = self._way()

@@ -541,8 +541,10 @@ CREATE TABLE sync_site (
   public_key BLOB NOT NULL CHECK (length(public_key) = 32),
   callback_base TEXT NOT NULL,
   enrolled_at TEXT NOT NULL,
+  key_since TEXT NOT NULL,
   phase TEXT NOT NULL CHECK (phase IN ('joining', 'in_step', 'apart')),
-  down_after INTEGER NOT NULL CHECK (down_after >= 0)
+  down_after INTEGER NOT NULL CHECK (down_after >= 0),
+  former_key BLOB CHECK (length(former_key) = 32)
 ) STRICT;
 CREATE TABLE sync_lanes (
   lane TEXT PRIMARY KEY CHECK (lane IN ('money', 'usage', 'down', 'ask')),

@@ -15,11 +15,10 @@ import pytest
 from nacl.signing import SigningKey, VerifyKey
 
 from easyisp_edge.adapters.central.client import CentralClient, enrol, hub_url
-from easyisp_edge.adapters.central.keys import EdgeKey
 from easyisp_edge.domain import central
-from easyisp_edge.domain.central import ConfigSnapshot, ReceiptAnswer, RelayedCallback, Revocation, SyncSite
+from easyisp_edge.domain.central import ConfigSnapshot, EdgeKey, ReceiptAnswer, RelayedCallback, Revocation, SyncSite
 from easyisp_edge.domain.events import Stream
-from easyisp_edge.domain.sync import Lane, Reply, Request, configuration_signed, enrolment_proof
+from easyisp_edge.domain.sync import Lane, Reply, Request, configuration_signed, enrolment_proof, renewal_proof
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError, RefusedError, UnavailableError
 from tests.fakes.clocks import START
@@ -38,6 +37,7 @@ SITE = SyncSite(
     public_key=KEY.public,
     callback_base="https://hub.example.com/cb/x",
     enrolled_at=START,
+    key_since=START,
 )
 
 
@@ -237,6 +237,21 @@ async def test_the_time_answers_its_own_question(hub: ScriptedHub, client: Centr
     assert (await client.time("mine", 1)).year == 2026
     with pytest.raises(UnavailableError):
         await client.time("another", 2)
+
+
+async def test_a_new_key_is_announced_by_the_old_and_proven_by_itself(hub: ScriptedHub, client: CentralClient) -> None:
+    """A hub that noted another one has not noted it."""
+    signing = SigningKey(b"n" * 32)
+    new = EdgeKey(bytes(signing.verify_key), lambda message: bytes(signing.sign(message).signature))
+    public = base64.b64encode(new.public).decode()
+    hub.content = {"publicKey": public}
+    await client.announce_key(new, 1)
+    sent = json.loads(hub.seen[0].content)
+    assert (hub.seen[0].url.path, sent["publicKey"]) == ("/edge/v1/key", public)
+    VerifyKey(new.public).verify(renewal_proof(SITE_ID, SITE.epoch, public), base64.b64decode(sent["proof"]))
+    hub.content = {"publicKey": base64.b64encode(KEY.public).decode()}
+    with pytest.raises(UnavailableError):
+        await client.announce_key(new, 2)
 
 
 async def test_enrolling_proves_the_key_and_holds_the_hub_to_its_own() -> None:

@@ -21,6 +21,7 @@ STATUS: dict[str, Any] = {
     "site": "0123456789abcdef",
     "epoch": 2,
     "phase": "in_step",
+    "keySince": "2026-11-20T06:00:00Z",
     "inStep": True,
     "selling": True,
     "callbackBase": "https://hub.example.com/cb/0123456789abcdef",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
+from nacl.signing import SigningKey
 
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
@@ -62,6 +63,7 @@ async def test_every_answer_is_as_its_schema_says(hub: Hub, box: Box, http: aioh
         ("epoch", "epoch-request", "epoch-answer", {"epoch": 1}),
         ("ask", "ask", "ask-answer", {"receipt": "TKL1234567", "gateway": "174379"}),
         ("time", "time-request", "time-answer", {"nonce": "x"}),
+        ("key", "key-request", "key-answer", box.renewal(SigningKey.generate())),
     ):
         check(request, content)
         check(answer, (await box.ask(f"/edge/v1/{path}", content)).content)

@@ -97,7 +97,7 @@ def _fork(tx: Tables) -> None:
 def _talk_with_hub(tx: Tables) -> None:
     """Have it enrolled, with something of all that is noted about its hub."""
     tx.sync.enrol(
-        SyncSite("https://hub.example.com", "a" * 16, 1, b"h" * 32, b"b" * 32, "https://hub.example.com", START)
+        SyncSite("https://hub.example.com", "a" * 16, 1, b"h" * 32, b"b" * 32, "https://hub.example.com", START, START)
     )
     tx.sync.reserve(Lane.MONEY, 100)
     tx.sync.park(Stream.USAGE, 1, START)

@@ -14,6 +14,7 @@ CREATE TABLE sites (
   epoch BIGINT NOT NULL,
   public_key BYTEA,
   former_key BYTEA,
+  next_key BYTEA,
   config_version BIGINT NOT NULL,
   created_at TEXT NOT NULL,
   enrolled_at TEXT,

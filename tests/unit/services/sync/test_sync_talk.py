@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easyisp_edge.domain.central import COUNTER_USED, FORGED, GAP, LATER, Enrolled, Stored, SyncPhase
+from easyisp_edge.domain.central import (
+    COUNTER_USED,
+    FORGED,
+    GAP,
+    LATER,
+    SHUT,
+    EdgeKey,
+    Enrolled,
+    Stored,
+    SyncPhase,
+    SyncSite,
+)
 from easyisp_edge.domain.event_lines import Line
 from easyisp_edge.domain.events import GENESIS, Stream, chain
 from easyisp_edge.domain.row_images import MONEY_KEYS
@@ -27,6 +38,7 @@ from easyisp_edge.services.money.selling import Selling
 from easyisp_edge.services.sync.apart import Progress, TakingBack
 from easyisp_edge.services.sync.enrolment import EnrolmentService
 from easyisp_edge.services.sync.in_step import SyncService
+from easyisp_edge.services.sync.key_renewal import KeyRenewal
 from easyisp_edge.services.sync.link import COUNTERS_RESERVED, WAIT_MOST_SECONDS, Pace, SyncLink
 from easyisp_edge.services.sync.shedding import SheddingService
 from easyisp_edge.services.sync.up import packed_batch
@@ -40,7 +52,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from easyisp_edge.services.sync.enrolment import NewKey
     from easyisp_edge.store.store import Tables
     from tests.unit.shop import Books
 
@@ -466,7 +477,7 @@ async def test_a_box_that_is_taking_back_stays_at_it_when_it_is_enrolled_again(t
     await talk.books.store.write(lambda tx: tx.sync.come_to(SyncPhase.APART))
     enrolment = EnrolmentService(
         link=talk.link,
-        new_key=lambda: SimpleNamespace(public=b"n" * 32),
+        new_key=lambda: EdgeKey(b"n" * 32, lambda _: b""),
         keep_key=lambda: None,
         enrol=_enrolled_anew,
         check_url=lambda url: url,
@@ -481,7 +492,7 @@ async def test_a_box_that_is_taking_back_stays_at_it_when_it_is_enrolled_again(t
     assert (talk.selling.rests, talk.rebuilt) == (False, 1)
 
 
-async def _enrolled_anew(_url: str, _code: str, _key: NewKey) -> Enrolled:
+async def _enrolled_anew(_url: str, _code: str, _key: EdgeKey) -> Enrolled:
     return Enrolled("f" * 16, 2, b"h" * 32, "https://hub.example.com/cb")
 
 
@@ -494,6 +505,151 @@ async def test_what_made_way_is_told_at_the_next_hub_too(talk: Talk) -> None:
     assert talk.books.store.read.forks.waiting() == []
     assert talk.books.store.read.events.head(Stream.MONEY)[0] == 3
     assert talk.hub.epoch == 2
+
+
+# Keys
+
+
+class Keys:
+    """Keys by number: the same again until it is kept."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def new(self) -> EdgeKey:
+        return EdgeKey(bytes([self.number]) * 32, lambda _: b"")
+
+    def keep(self) -> None:
+        self.number += 1
+
+
+def renewal_of(talk: Talk, keys: Keys, busy: asyncio.Lock | None = None) -> KeyRenewal:
+    return KeyRenewal(talk.link, keys.new, keys.keep, busy or asyncio.Lock())
+
+
+def key_of(talk: Talk) -> bytes:
+    site = talk.link.site
+    assert site is not None
+    return site.public_key
+
+
+async def test_a_key_is_changed_when_it_is_old(talk: Talk) -> None:
+    """After half a year, and half a year after that; what follows is signed by the new one."""
+    keys = Keys()
+    renewal = renewal_of(talk, keys)
+    for number in range(2):
+        assert await renewal.round() > 0
+        talk.books.time.advance(179 * 86400)
+        assert 0 < await renewal.round() <= 86400
+        assert len(talk.hub.keys) == number
+        talk.books.time.advance(86400)
+        assert await renewal.round() > 0
+        assert key_of(talk) == talk.hub.keys[number] == bytes([number]) * 32
+    assert talk.books.store.read.events.count_since(SITE.site_id, "sync.key_changed", START) == 2
+    await talk.money.round()
+    assert talk.hub.head(Stream.MONEY).last == talk.books.store.read.events.head(Stream.MONEY)[0]
+
+
+async def test_a_key_whose_announcement_was_not_answered_is_announced_again(talk: Talk) -> None:
+    """The box goes on with the one it has; what the hub may have noted is what it announces next."""
+    keys = Keys()
+    keys.number = 5
+    talk.books.time.advance(180 * 86400)
+    talk.hub.faults.append(UnavailableError(LATER, "the answer is lost"))
+    with pytest.raises(UnavailableError):
+        await renewal_of(talk, keys).round()
+    assert key_of(talk) == SITE.public_key
+    talk.begin()
+    talk.link.in_step = True
+    await renewal_of(talk, keys).round()
+    assert talk.hub.keys == [bytes([5]) * 32] * 2
+    assert (key_of(talk), keys.number) == (bytes([5]) * 32, 6)
+
+
+async def test_a_key_in_use_is_not_taken_for_a_new_one(talk: Talk) -> None:
+    """The power went between the books and the file that says which key is new."""
+    keys = Keys()
+    await talk.books.store.write(lambda tx: tx.sync.change_key(keys.new().public, START))
+    talk.books.time.advance(180 * 86400)
+    await renewal_of(talk, keys).round()
+    assert key_of(talk) == bytes([1]) * 32
+
+
+async def test_a_hub_that_knows_no_later_key_is_asked_with_the_one_before(talk: Talk) -> None:
+    """Its database was restored. Where it knows neither, the box asks rarely, with one and then the other."""
+    keys = Keys()
+    talk.books.time.advance(180 * 86400)
+    await renewal_of(talk, keys).round()
+    present = key_of(talk)
+    unknown = RefusedError(SHUT, "who?", wire="site.unknown")
+    pace = Pace(SeededRandomness())
+    await talk.sync._refused("money", unknown, pace)
+    assert not talk.link.in_step, "the two are compared first"
+    assert key_of(talk) == present
+    assert await talk.sync._refused("compare", unknown, pace) < 5
+    assert key_of(talk) == SITE.public_key
+    await talk.compare()
+    assert talk.sync.status()["inStep"]
+    await renewal_of(talk, keys).round()
+    assert key_of(talk) == talk.hub.keys[-1] == bytes([1]) * 32, "the key that was fallen back to is old"
+    await talk.sync._refused("compare", unknown, pace)
+    for key in (bytes([1]) * 32, SITE.public_key, bytes([1]) * 32):
+        assert await talk.sync._refused("compare", unknown, pace) >= 300
+        assert key_of(talk) == key
+    for wire in ("site.replaced", "site.closed"):
+        assert await talk.sync._refused("compare", RefusedError(SHUT, "no", wire=wire), pace) >= 300
+        assert key_of(talk) == key, "whoever was replaced has nothing to try"
+
+
+@pytest.mark.parametrize("why", ["apart", "enrolling", "no clock", "no hub"])
+async def test_no_key_is_changed_while(talk: Talk, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Box and hub are apart, somebody enrols the box, nobody knows how old the key is, or there is no hub."""
+    keys, busy = Keys(), asyncio.Lock()
+    talk.books.time.advance(200 * 86400)
+    if why == "apart":
+        talk.link.in_step = False
+    elif why == "enrolling":
+        await busy.acquire()
+    elif why == "no clock":
+        monkeypatch.setattr(talk.link, "clock", SimpleNamespace(state=ClockState.UNSET, now=talk.books.clock.now))
+    else:
+        monkeypatch.setattr(SyncLink, "site", None)
+    assert await renewal_of(talk, keys, busy).round() > 0
+    assert talk.hub.keys == []
+
+
+async def test_nothing_signed_by_the_old_key_comes_after_the_new_one(talk: Talk) -> None:
+    """What goes up waits while the key is changed, and is signed by the new one then."""
+    keys = Keys()
+    talk.books.time.advance(180 * 86400)
+    signers: list[bytes] = []
+
+    def connect(site: SyncSite) -> FakeCentral:
+        signers.append(site.public_key)
+        return talk.hub
+
+    talk.link.connect = connect
+    announced, answered = asyncio.Event(), asyncio.Event()
+    announce = talk.hub.announce_key
+
+    async def slow(key: EdgeKey, counter: int) -> None:
+        await announce(key, counter)
+        announced.set()
+        await answered.wait()
+
+    talk.hub.announce_key = slow  # type: ignore[method-assign]
+    await talk.happen(3)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(renewal_of(talk, keys).round())
+        await announced.wait()
+        upload = group.create_task(talk.money.round())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert talk.hub.seen == []
+        answered.set()
+        await upload
+    assert signers[-1] == talk.hub.keys[0]
+    assert talk.hub.seen
 
 
 # Waiting

@@ -422,10 +422,12 @@ CREATE TABLE sync_site (
   public_key BLOB NOT NULL CHECK (length(public_key) = 32),
   callback_base TEXT NOT NULL,
   enrolled_at TEXT NOT NULL,
+  key_since TEXT NOT NULL,
   phase TEXT NOT NULL CHECK (phase IN ('joining', 'in_step', 'apart')),
-  down_after INTEGER NOT NULL CHECK (down_after >= 0)
+  down_after INTEGER NOT NULL CHECK (down_after >= 0),
+  former_key BLOB CHECK (length(former_key) = 32)
 ) STRICT;
-INSERT INTO "sync_site" VALUES(1,'https://hub.example.com','aaaaaaaaaaaaaaaa',1,X'6868686868686868686868686868686868686868686868686868686868686868',X'6262626262626262626262626262626262626262626262626262626262626262','https://hub.example.com','2026-11-21T06:00:00.000Z','joining',0);
+INSERT INTO "sync_site" VALUES(1,'https://hub.example.com','aaaaaaaaaaaaaaaa',1,X'6868686868686868686868686868686868686868686868686868686868686868',X'6262626262626262626262626262626262626262626262626262626262626262','https://hub.example.com','2026-11-21T06:00:00.000Z','2026-11-21T06:00:00.000Z','joining',0,NULL);
 CREATE TABLE takings (
   tenant_id TEXT NOT NULL,
   method TEXT NOT NULL,
