@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Error, async_playwright
 
 from tests.real_parts import require
 from tests.whole.stage import MAC, PHONE, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from playwright.async_api import ConsoleMessage, Page, Request
 
     from easyisp_edge.lab.mikrotik import MikrotikOptions
+
+T = TypeVar("T")
 
 _ARGUMENTS = (
     "--headless",
@@ -32,10 +34,25 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _PATIENCE_MS = 10_000
+_ON_ITS_WAY = re.compile(
+    "interrupted by another navigation|ERR_ABORTED|Not attached to an active page|Execution context was destroyed"
+)
+_TRIES = 4
 REFUSING = {"/buy", "/paid", "/credit", "/find", "/voucher", "/here", "/problem", "/api/portal/mpesa/claim"}
 _TAP_SECONDS = 0.1
 # The button that has the phone prompted, and no other.
 PAY = "form[action='/buy'] button:not([name])"
+
+
+async def settled(act: Callable[[], Awaitable[T]]) -> T:
+    """Do something at a page; again, where that page was just on its way elsewhere by itself."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await act()
+        except Error as error:
+            if _ON_ITS_WAY.search(error.message) is None:
+                raise
+    return await act()
 
 
 @dataclass
@@ -133,8 +150,16 @@ class Customer:
     async def open(self, mac: str = MAC) -> None:
         """Open the page the router sends the device to."""
         link = self.stage.router.portal_link(mac)
-        await self.page.goto(link if self.language == "en" else f"{link}&lang={self.language}")
+        await self.goto(link if self.language == "en" else f"{link}&lang={self.language}")
         await self.arrived()
+
+    async def goto(self, url: str) -> None:
+        """Load an address, whatever the page is about to do by itself."""
+        await settled(lambda: self.page.goto(url))
+
+    async def reload(self) -> None:
+        """Load the page anew, whatever it is about to do by itself."""
+        await settled(self.page.reload)
 
     async def choose(self, package: str = "1 hour") -> None:
         """Tap a package."""
@@ -170,12 +195,16 @@ class Customer:
 
     async def arrived(self) -> None:
         """Hold the page against what holds for all of them."""
-        language, needed, there = await self.page.evaluate(
+        language, needed, there = await self.evaluate(
             "[document.documentElement.lang, document.documentElement.scrollWidth,"
             " document.documentElement.clientWidth]"
         )
         assert language == self.language
         assert needed <= there, f"{self.page.url} needs {needed} pixels of width, and there are {there}"
+
+    async def evaluate(self, script: str) -> Any:
+        """What a script says at the page."""
+        return await settled(lambda: self.page.evaluate(script))
 
     async def heading(self) -> str:
         """What the page says above all."""

@@ -21,7 +21,7 @@ from easyisp_edge.lab.daraja import Behaviour, Fault, Payer
 from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, VouchersDesk
 from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.web.captive_api import EXPECTED
-from tests.whole.browsing import PAY, BrowsedStage, Customer
+from tests.whole.browsing import PAY, BrowsedStage, Customer, settled
 from tests.whole.money_stage import ANY_NUMBER_OF_PROMPTS
 from tests.whole.stage import GATEWAYS, HOST, PACKAGES, Stage
 
@@ -83,7 +83,7 @@ class Walker(Customer):
     async def go(self, path: str, **query: str) -> None:
         """Open a page in the walker's language, for the walker's device."""
         asked = urlencode({"mac": self.mac, **query, "lang": self.language})
-        await self.page.goto(f"{self.stage.portal_url}{path}?{asked}")
+        await self.goto(f"{self.stage.portal_url}{path}?{asked}")
         await self.arrived()
 
     async def buy(self, package: str = "1h", **fields: Any) -> str:
@@ -116,8 +116,8 @@ class Walker(Customer):
         """Load the page until it shows that step."""
 
         async def shown() -> bool:
-            await self.page.reload()
-            return await self.page.locator(f"main[data-step={step}]").count() > 0
+            await self.reload()
+            return await settled(self.page.locator(f"main[data-step={step}]").count) > 0
 
         await self.stage.until(shown, seconds=10, what=f"the page at {step}")
         await self.arrived()
@@ -126,8 +126,8 @@ class Walker(Customer):
         """Load the page until it waits for nothing any more."""
 
         async def shown() -> bool:
-            await self.page.reload()
-            return await self.page.locator("main:not([data-poll])").count() > 0
+            await self.reload()
+            return await settled(self.page.locator("main:not([data-poll])").count) > 0
 
         await self.stage.until(shown, seconds=10, what="a page that waits for nothing")
         await self.arrived()
@@ -232,7 +232,7 @@ async def _not_found(who: Walker) -> None:
 
 
 async def _not_understood(who: Walker) -> None:
-    await who.page.goto(f"{who.stage.portal_url}/?mac=x&lang={who.language}")
+    await who.goto(f"{who.stage.portal_url}/?mac=x&lang={who.language}")
 
 
 # Between the button and the router

@@ -135,7 +135,7 @@ async def test_an_impatient_finger_pays_once(tmp_path: Path, scripts: bool) -> N
         assert customer.posts == 1 if scripts else customer.posts > 1
         waiting = customer.page.url
         for _ in range(2):
-            await customer.page.reload()
+            await customer.reload()
             await customer.at("prompted")
         await customer.page.go_back()
         await customer.page.locator("#phone").wait_for()
@@ -209,7 +209,7 @@ async def test_connect_now_where_the_router_cannot_be_told(
     ):
         router = stage.router.http_url
         customer.other_hosts.add(router.removeprefix("http://"))
-        await customer.page.goto(f"{router}/devices/{MAC}")  # be that device to the router from here on
+        await customer.goto(f"{router}/devices/{MAC}")  # be that device to the router from here on
         await customer.choose()
         await customer.give_number()
         await handset.look()
@@ -270,7 +270,7 @@ async def test_outside_its_hours_a_package_says_when_it_opens(tmp_path: Path) ->
         assert f"{opens:%H:%M}" in await customer.heading()
         assert not stage.router.is_online(MAC)
         stage.time.move(3 * 3600)
-        await customer.page.reload()
+        await customer.reload()
         await customer.at("online")
         assert stage.router.is_online(MAC)
 

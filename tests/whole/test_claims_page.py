@@ -475,13 +475,13 @@ class TestInABrowser:
             code = customer.page.locator(".code", has=customer.page.locator("i"))
             await code.click()
             read = "getSelection().toString()"
-            typed = str(await customer.page.evaluate(read)).strip() if scripts else await code.inner_text()
+            typed = str(await customer.evaluate(read)).strip() if scripts else await code.inner_text()
             assert re.fullmatch(r"[A-Z0-9]{7}", typed)
             await stage.daraja.pay_bill(PHONE, PAYBILL, typed, 10)
             look(stage)
             await stage.until_online()
             if not scripts:  # it would load itself anew, but slowly, for somebody reads numbers off it
-                await customer.page.reload()
+                await customer.reload()
             await customer.at("online")
 
     @pytest.mark.parametrize(("scripts", "language"), [(True, "sw"), (False, "en")])
@@ -510,7 +510,7 @@ class TestInABrowser:
             BrowsedStage(tmp_path, files={"gateways.toml": LISTED}) as stage,
             stage.customer() as customer,
         ):
-            await customer.page.goto(f"{stage.portal_url}/paid?mac={MAC}")
+            await customer.goto(f"{stage.portal_url}/paid?mac={MAC}")
             await customer.page.fill("#text", "UKL5QWERT1")
             await customer.page.locator("form button").click()
             await customer.at("verifying")

@@ -268,7 +268,7 @@ async def test_a_real_browser_runs_nothing_on_its_way(tmp_path: Path, hostile: s
         customer.page.on("dialog", lambda dialogue: dialogues.append(dialogue.message))
         given = dict.fromkeys(("username", "password", "dst", "popup", "target", "var", "session-id"), hostile)
         for path in ("login", "", "status", "logout"):
-            await customer.page.goto(f"{router}/devices/{MAC}/{path}?{urlencode(given)}")
+            await customer.goto(f"{router}/devices/{MAC}/{path}?{urlencode(given)}")
             await customer.page.wait_for_url(f"{stage.portal_url}/**")
             await customer.page.locator("a.offer").first.wait_for()
         assert dialogues == []

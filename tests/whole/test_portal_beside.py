@@ -519,7 +519,7 @@ class TestInABrowser:
             sign_out = customer.page.locator("form[action='/off'] button")
 
             async def offered() -> bool:  # as soon as the router was looked at
-                await customer.page.reload()
+                await customer.reload()
                 return await sign_out.count() > 0
 
             await stage.until(offered, seconds=10, what="the button to sign out")
@@ -552,7 +552,7 @@ class TestInABrowser:
             assert await hint.is_hidden()
             assert await menu.is_hidden()
             stage.time.move(20)
-            await customer.page.reload()
+            await customer.reload()
             await customer.at("prompted")
             assert await hint.is_visible()
             assert await menu.is_visible()

@@ -19,7 +19,7 @@ from playwright.async_api import Error
 from easyisp_edge.lab.daraja import Payer
 from easyisp_edge.web.captive_api import EXPECTED
 from tests.whole import hostile_input, test_xss
-from tests.whole.browsing import BrowsedStage
+from tests.whole.browsing import BrowsedStage, settled
 from tests.whole.portal_walks import voucher_of
 from tests.whole.raw_http import Route, routes_of
 from tests.whole.stage import HOST, MAC, OTHER_MAC, OTHER_PHONE, Stage
@@ -267,11 +267,9 @@ class Witness:
     async def open(self, url: str) -> None:
         """Open an address and wait until its scripts have run."""
         try:
-            await self.page.goto(url, wait_until="load")
+            await settled(lambda: self.page.goto(url, wait_until="load"))
         except Error as error:
-            if re.search(r"interrupted by another navigation|ERR_ABORTED", error.message) is not None:
-                await self.page.goto(url, wait_until="load")  # the page before it was on its way somewhere
-            elif "Download is starting" not in error.message:  # a receipt to keep is a file, and no page
+            if "Download is starting" not in error.message:  # a receipt to keep is a file, and no page
                 raise
         await self.held()
 
