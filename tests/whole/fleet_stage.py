@@ -308,6 +308,10 @@ class FleetBox:
         """Receipts the hub was told and this box has not booked."""
         return [receipt for receipt in self.relayed if self.store.read.payments.by_receipt(receipt) is None]
 
+    def keys_changed(self) -> int:
+        """How often this box has gone on with another key."""
+        return self.store.read.events.count_since(self.site_id, "sync.key_changed", START - timedelta(days=1))
+
     async def _happen(self, name: str, number: int) -> None:
         with contextlib.suppress(UndoneError):
             await self.store.write(lambda tx: STEPS[name](self._business, tx, number))

@@ -103,7 +103,7 @@ def lacking(boxes: list[FleetBox]) -> list[object]:
 async def test_a_fleet_loses_nothing_and_tells_nothing_twice(database: DatabaseAddress, tmp_path: Path) -> None:
     """When all is calm again every box's tables and lines are the hub's, and each sale stands there once.
 
-    Half of the sales are paid by callbacks that M-Pesa posts to the hub until it takes them.
+    Half of the sales are paid by callbacks that M-Pesa posts to the hub until it takes them; boxes change their keys.
     """
     mischief = Mischief(random.Random(1))
     killed = KilledHub(tmp_path, database)
@@ -147,6 +147,8 @@ async def test_a_fleet_loses_nothing_and_tells_nothing_twice(database: DatabaseA
             for box in boxes:
                 await same_rows(hub, box)
             await nothing_odd(hub)
+        changed = [box.keys_changed() for box in boxes]
+        assert sum(changed) > 2 * BOXES, changed
         assert all(len(box.sold) > 10 for box in boxes)
         assert all(len(box.relayed) > 2 for box in boxes)
         assert all(events)
