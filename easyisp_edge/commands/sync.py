@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
 
 _ALARMS_SHOWN = 10
+_UNCONFIRMED = "in step, but nobody has confirmed this box at the hub yet: until then nothing comes from there"
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -57,7 +58,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 def _standing(found: dict[str, Any]) -> str:
     if found["inStep"]:
-        return "in step"
+        return "in step" if found["confirmed"] else _UNCONFIRMED
     if not found["selling"]:
         taking = found["takingBack"]
         far = "" if taking is None else f" ({taking['stream']}: {taking['taken']} of {taking['last']})"

@@ -194,7 +194,7 @@ def build_central(
                 "down": down.round,
                 "asks": AskService(link, site).round,
                 "config": configs.round,
-                "key": renewal.round,
+                "new key": renewal.round,
             },
             set_clock=set_clock,
         ),

@@ -31,7 +31,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "result.unknown": "a result that nobody had asked for",
     "signature": "a request with a wrong signature",
     "site.closed": "the box of a closed site still asks",
-    "site.replaced": "a box that was replaced still asks",
+    "site.replaced": "a box that was replaced, or a copy of a card from before its key changed, still asks",
     "unsigned": "a request without a signature",
 }
 

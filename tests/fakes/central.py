@@ -64,6 +64,7 @@ class FakeCentral:
         self.takes_events = 500
         self.unreadable = b"\0"
         self.waits: list[int] = []
+        self.confirmed = True
         self.keys: list[bytes] = []
 
     def head(self, stream: Stream) -> Head:
@@ -106,7 +107,9 @@ class FakeCentral:
 
     async def state(self, counter: int) -> HubState:
         self._count(Lane.ASK, counter)
-        return HubState(self.epoch, {stream: self.head(stream) for stream in Stream}, confirmed=True, config_version=0)
+        return HubState(
+            self.epoch, {stream: self.head(stream) for stream in Stream}, confirmed=self.confirmed, config_version=0
+        )
 
     async def page(self, stream: Stream, after: int, counter: int) -> list[bytes]:
         self._count(Lane.ASK, counter)

@@ -362,7 +362,7 @@ def _sync(folder: Path, store: Store, clock: BoxClock, http: httpx.AsyncClient) 
         tenants=set,
     )
     renewal = KeyRenewal(link, keys.new, keys.keep, asyncio.Lock(), KEY_RENEWED_EVERY)
-    others = {"down": down.round, "key": renewal.round}
+    others = {"down": down.round, "new key": renewal.round}
     return SyncService(link, TakingBack(link, _nothing, Progress()), others, _nothing)
 
 

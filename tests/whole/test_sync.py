@@ -181,7 +181,7 @@ async def test_a_box_changes_its_key_and_goes_on(hub: Hub, box: Stage, tmp_path:
         link = side(box).link
         half_a_year_ago = link.clock.now() - timedelta(days=181)
         await link.store.write(lambda tx: tx.sync.change_key(first, half_a_year_ago))
-        link.bell("key").ring()
+        link.bell("new key").ring()
         await box.until(lambda: key_of(box) != first, what="another key", seconds=20)
         await sell(box)
         await until_in_step(box)
@@ -200,7 +200,7 @@ async def test_a_box_changes_its_key_and_goes_on(hub: Hub, box: Stage, tmp_path:
         await until_same(box, hub, site_id)
         link = side(box).link
         await link.store.write(lambda tx: tx.sync.change_key(first, half_a_year_ago))
-        link.bell("key").ring()
+        link.bell("new key").ring()
         await box.until(lambda: key_of(box) not in {first, second}, what="a third key", seconds=20)
         await until_in_step(box)
         second = key_of(box)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMPARED_EVERY_SECONDS = 6 * 3600.0
+UNCONFIRMED_SECONDS = 60.0
 NOT_ENROLLED_SECONDS = 3600.0
 # A box the hub does not want to hear asks rarely; one that waits for a person to look at two fingerprints, often.
 SHUT_SECONDS = 600.0
@@ -87,6 +88,7 @@ class SyncService:
         if self.link.clock.state is ClockState.UNSET:
             await self.set_clock()
         state = await self.link.turn(Lane.ASK, lambda hub, counter: hub.state(counter))
+        self.link.is_confirmed = state.confirmed
         site = await self._in_its_epoch(site, state)
         if site.phase is SyncPhase.JOINING:
             await self._join(state)
@@ -96,7 +98,7 @@ class SyncService:
             await self._come_together(state)
             return 0.0  # compared once more before anything is sent
         await self._go_on()
-        return COMPARED_EVERY_SECONDS
+        return COMPARED_EVERY_SECONDS if state.confirmed else UNCONFIRMED_SECONDS
 
     async def _rounds(self, name: str, work: Callable[[], Awaitable[float]], bell: Wake) -> None:
         pace = Pace(self.link.randomness)
@@ -132,10 +134,16 @@ class SyncService:
 
     async def _fell_back(self, site: SyncSite | None) -> bool:
         """Go on with the key before: a hub whose database was restored may know no later one."""
-        if site is None or not await self.link.store.write(lambda tx: tx.sync.fall_back(site.public_key)):
+        if site is None:
             return False
-        log.warning("the hub does not know this box's key: trying the one before")
-        return True
+        try:
+            fell_back = await self.link.store.write(lambda tx: tx.sync.fall_back(site.public_key))
+        except UnavailableError as error:
+            log.warning("the key before cannot be tried: %s", error)
+            return False
+        if fell_back:
+            log.warning("the hub does not know this box's key: trying the one before")
+        return fell_back
 
     def _begin(self, group: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[float]]) -> None:
         group.create_task(self._rounds(name, work, self.link.bell(name)), name=f"sync {name}")
@@ -199,6 +207,7 @@ class SyncService:
             "epoch": site.epoch,
             "phase": site.phase.value,
             "inStep": self.link.in_step,
+            "confirmed": self.link.is_confirmed,
             "selling": not self.link.selling.rests,
             "callbackBase": site.callback_base,
             "streams": {stream.value: self._stream_status(stream) for stream in Stream},

@@ -99,6 +99,7 @@ class SyncLink:
         selling: Told to rest while the hub knows more than the box.
         compare: Rung when the two are to be compared.
         return_seconds: When the hub is back after an outage, news goes up after a random part of this.
+        is_confirmed: Whether a person said at the hub that this is the right box, as far as the hub told.
         work: Rung when there is something to send or to fetch; one for each kind of talk.
     """
 
@@ -113,6 +114,7 @@ class SyncLink:
     reach: Reach = field(default_factory=Reach)
     said: dict[str, Said] = field(default_factory=dict)
     in_step: bool = False
+    is_confirmed: bool = True
     return_seconds: float = RETURN_SECONDS
     _rests_until: float = 0.0
     _site: SyncSite | None = None

@@ -23,6 +23,7 @@ STATUS: dict[str, Any] = {
     "phase": "in_step",
     "keySince": "2026-11-20T06:00:00Z",
     "inStep": True,
+    "confirmed": True,
     "selling": True,
     "callbackBase": "https://hub.example.com/cb/0123456789abcdef",
     "streams": {"money": STREAM, "usage": STREAM},
@@ -42,7 +43,8 @@ def test_a_box_in_step_says_so() -> None:
     """With its site, its epoch, and the configuration that is in force."""
     said = as_text(STATUS)
     assert "0123456789abcdef, epoch 2" in said
-    assert "standing    in step" in said
+    assert "standing    in step\n" in said
+    assert "nobody has confirmed this box" in as_text({**STATUS, "confirmed": False})
     assert "all 10 events are known" in said
     assert "version 4 by the hub, on trial; not in force: 3" in said
     assert "parked" not in said

@@ -601,6 +601,20 @@ async def test_a_hub_that_knows_no_later_key_is_asked_with_the_one_before(talk: 
         assert key_of(talk) == key, "whoever was replaced has nothing to try"
 
 
+async def test_a_full_disk_does_not_end_the_talk(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key before is tried when it can be noted."""
+    await talk.books.store.write(lambda tx: tx.sync.change_key(b"k" * 32, START))
+
+    async def full(_work: object) -> None:
+        raise UnavailableError("store.full", "the disk is full")
+
+    unknown = RefusedError(SHUT, "who?", wire="site.unknown")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(talk.books.store), "write", lambda _self, work: full(work))
+        assert await talk.sync._refused("compare", unknown, Pace(SeededRandomness())) >= 300
+    assert key_of(talk) == b"k" * 32
+
+
 @pytest.mark.parametrize("why", ["apart", "enrolling", "no clock", "no hub"])
 async def test_no_key_is_changed_while(talk: Talk, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Box and hub are apart, somebody enrols the box, nobody knows how old the key is, or there is no hub."""
@@ -676,6 +690,16 @@ def test_waits_are_spread_over_all_of_a_span_that_doubles() -> None:
     asked = UnavailableError(LATER, "later", retry_after_seconds=40)
     assert 40 <= pace.failed(asked) <= 41
     assert Pace(SeededRandomness(fraction=0.0)).failed(UnavailableError(LATER, "later")) == 0.0
+
+
+async def test_a_box_nobody_confirmed_says_so(talk: Talk) -> None:
+    """And sees within a minute that somebody did."""
+    talk.hub.confirmed = False
+    assert await talk.sync.compare_round() == 60
+    assert not talk.sync.status()["confirmed"]
+    talk.hub.confirmed = True
+    assert await talk.sync.compare_round() > 3600
+    assert talk.sync.status()["confirmed"]
 
 
 async def test_a_flood_of_alarms_is_a_row_and_an_event_an_hour(talk: Talk) -> None:
