@@ -10,7 +10,7 @@ demo: $(STAMP)
 	@exec $(BIN)/easyisp-edge demo
 
 test: $(STAMP)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -167,7 +167,8 @@ class TestInvented:
         async with MoneyStage(tmp_path, files=TOLD) as stage:
             await stage.have_told()
             debit = await _with_a_letter_to_mistake(stage)
-            await stage.until_count("payments", 1, "disposition = 'unmatched'", seconds=10)
+            mine = f"mpesa_receipt_number = '{debit}'"
+            await stage.until_count("payments", 1, f"{mine} AND disposition = 'unmatched'", seconds=10)
             typed = debit[:3] + debit[3:].translate(str.maketrans("O0I1S5B8Z2", "0O1I5S8B2Z"))
             changed = sum(one != other for one, other in zip(typed, debit, strict=True))
             assert 2**changed - 1 <= LOOKALIKES_MAX
