@@ -75,7 +75,10 @@ class ClaimApi:
         known: dict[str, Any] = {"claimId": claim.claim_id, "step": standing.step}
         if standing.step in {Step.SHUT, Step.CONNECTING, Step.ONLINE, Step.OFF}:
             done = {"success": True, "status": "completed"}
-            return answer(done | bought(self.portal, standing, claim.language) | known)
+            told = bought(self.portal, standing, claim.language)
+            if not self.portal.standing.is_proven(claim):  # the device is let on by its own address
+                told |= {"username": None, "password": None}
+            return answer(done | told | known)
         if standing.step in _LOOKING:
             return self._looking(claim, standing, known)
         if standing.credit is not None:

@@ -82,6 +82,9 @@ class ClaimPages:
         """Where a claim stands, for whoever holds its id."""
         claim = find_claim(self.portal, request.match_info["claim_id"])
         language = self.portal.language(request, request.query.get("lang") or claim.language)
+        if not self.portal.standing.is_proven(claim):  # to what anybody may see of the device
+            token = Device(claim.mac, claim.router_id).token
+            return StandingPages(self.portal).see_other(f"/?d={token}&lang={language}")
         standing, path = self.portal.standing.of_claim(claim), f"/k/{claim.claim_id}"
         taken_for = request.query.get("box")
         view = View(

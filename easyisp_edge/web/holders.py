@@ -37,7 +37,7 @@ def holding(portal: Portal, path: str) -> Standing | None:
         purchase = portal.store.read.purchases.by_id(key)
         return None if purchase is None else portal.standing.of_purchase(purchase)
     claim = portal.store.read.claims.by_id(key)
-    return None if claim is None else portal.standing.of_claim(claim)
+    return None if claim is None or not portal.standing.is_proven(claim) else portal.standing.of_claim(claim)
 
 
 def own_device(portal: Portal, request: web.Request, form: Mapping[str, str], visit: Visit) -> MacAddress:

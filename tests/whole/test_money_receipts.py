@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from easyisp_edge.domain.receipts import LOOKALIKES_MAX
+from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.lab.daraja import (
     SANDBOX_MERCHANT,
     Behaviour,
@@ -23,6 +24,7 @@ from easyisp_edge.lab.daraja import (
 from easyisp_edge.lab.daraja.identifiers import Identifiers
 from easyisp_edge.services.money.sweep import LIST_REACHES_BACK, PAUSE_SECONDS, PIECE
 from easyisp_edge.system import SystemClock, SystemRandomness
+from easyisp_edge.web.visits import Device
 from tests.whole.money_stage import (
     PAYBILL_LISTED,
     PAYBILL_TOLD,
@@ -161,6 +163,29 @@ class TestInvented:
                 await stage.buy()
                 await stage.pay()
                 await stage.until_online(seconds=2)
+
+    async def test_with_a_strangers_device_it_takes_nothing_along(self, tmp_path: Path) -> None:
+        """What a query proved has no receipt: who names its device and invents one gets no login, and moves nothing."""
+        async with MoneyStage(tmp_path, daraja_options=CALLBACKS_LOST) as stage:
+            await stage.buy()
+            await stage.pay()
+            stage.time.move(10)
+            stage.daemon.parts.bells.ring_queries()
+            await stage.until_online()
+            claim_id = (await stage.paste(invented(), expect=202))["claimId"]
+            stage.time.move(20)
+            stage.daemon.parts.bells.ring_look()
+            told = await stage.until_claim(claim_id, "completed")
+            assert (told["username"], told["password"]) == (None, None)
+            token, path = Device(MacAddress.parse(OTHER_MAC), None).token, f"/k/{claim_id}"
+            async with stage.http.post("/here", data={"h": path, "d": token}, allow_redirects=False) as answer:
+                assert answer.status == 404
+            async with stage.http.post("/off", data={"h": path}, allow_redirects=False) as answer:
+                assert answer.status != 303
+            async with stage.http.get(path, allow_redirects=False) as answer:
+                assert answer.headers["Location"].startswith("/?d=")
+            assert (await stage.get(f"{path}/receipt"))[0] == 404
+            assert await stage.count("grants", f"mac = '{MAC}'") == 1
 
     async def test_lookalikes_find_no_strangers_money(self, tmp_path: Path) -> None:
         """A receipt misread as people do is found where it is the tenant's own; others of that shape find nothing."""

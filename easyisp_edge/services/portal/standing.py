@@ -153,6 +153,23 @@ class StandingService:
             return self._credited(claim)
         return replace(self._granted(claim, now), claim=claim)
 
+    def is_proven(self, claim: Claim) -> bool:
+        """Whether a claim's receipt is known to be the one of what was given back for it.
+
+        Anybody may name a device and invent a receipt. What that device has bought with a payment whose receipt nobody
+        told is put right by it, and is not the claimant's to log in with or to take along.
+        """
+        if claim.state is not ClaimState.GIVEN_BACK:
+            return True
+        read = self.store.read
+        payment = read.payments.by_receipt(claim.mpesa_receipt_number)
+        if payment is None:
+            return False
+        bought = read.grants.by_payment(payment.payment_id)
+        if bought is None and payment.purchase_id is not None:  # it paid a part of it
+            bought = read.grants.by_purchase(payment.purchase_id)
+        return bought is not None and bought.grant_id == claim.grant_id
+
     def of_credit_purchase(self, grant_id: str) -> Standing | None:
         """Where a grant bought from a wallet stands, for whoever holds the key it was bought with; None without one."""
         grant, admission = self.store.read.grants.by_id(grant_id), self.store.read.grants.admission_by_id(grant_id)
