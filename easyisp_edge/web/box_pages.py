@@ -17,7 +17,7 @@ from easyisp_edge.services.portal.recovery import Trace
 from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import visit_of_form
+from easyisp_edge.web.holders import refuse_strangers, visit_of_form
 from easyisp_edge.web.page_values import Pasted
 from easyisp_edge.web.pages_paying import paid_page
 from easyisp_edge.web.requests import read_form
@@ -70,6 +70,7 @@ class BoxPages:
         visit, text = visit_of_form(self.portal, request, form), form.get("text", "")
         asked = _Asked(visit, self.portal.language(request, form.get("lang")), text, understood(text))
         try:
+            refuse_strangers(self.portal, request, visit.device.mac)
             return await self._lead(asked, request)
         except (InvalidError, NotFoundError, ConflictError, RefusedError) as error:
             return self._say(asked, self.portal.say(error, asked.language), status=status_of(error))

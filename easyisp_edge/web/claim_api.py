@@ -15,9 +15,10 @@ from easyisp_edge.services.money.claims import ClaimOrder
 from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.claim_pages import find_claim
+from easyisp_edge.web.holders import device_of, refuse_strangers
 from easyisp_edge.web.portal_api import answer, bought
 from easyisp_edge.web.requests import pasted_of, read_object, text_of
-from easyisp_edge.web.visits import router_of_nas, tenant_of
+from easyisp_edge.web.visits import Device, router_of_nas, tenant_of
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.claims import Claim
@@ -47,7 +48,9 @@ class ClaimApi:
         body, config = await read_object(request), self.portal.site.config
         router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), source_of(request))
         tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
-        mac = text_of(body, "macAddress", most=40, needed=False)
+        named = text_of(body, "macAddress", most=40, needed=False)
+        device = device_of(self.portal, request, Device(None if named is None else MacAddress.parse(named)))
+        refuse_strangers(self.portal, request, device.mac)
         phone = text_of(body, "phone", most=40, needed=False)
         claim_id = text_of(body, "claimId", most=64, needed=False)
         if claim_id is not None and not is_secret(claim_id):
@@ -59,7 +62,7 @@ class ClaimApi:
                 tenant_id=tenant.id,
                 package_id=text_of(body, "packageId", most=64, needed=False) or None,
                 phone=None if phone is None else Msisdn.parse(phone),
-                mac=None if mac is None else MacAddress.parse(mac),
+                mac=device.mac,
                 router_id=None if router is None else router.id,
                 language=self.portal.language(request),
             )

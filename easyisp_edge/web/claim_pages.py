@@ -13,6 +13,7 @@ from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.claims import ClaimOrder
+from easyisp_edge.web.holders import refuse_strangers, visit_of_form
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Pasted
 from easyisp_edge.web.pages_paying import paid_page
@@ -54,7 +55,8 @@ class ClaimPages:
     async def claim(self, request: web.Request) -> web.Response:
         """Make the claim and go to its page; what was wrong is said beside the field."""
         form = await read_form(request)
-        visit = self.portal.visit(request, form)
+        visit = visit_of_form(self.portal, request, form)
+        refuse_strangers(self.portal, request, visit.device.mac)
         language = self.portal.language(request, form.get("lang"))
         package_id = self._wanted(visit, form)
         text, phone = form.get("text", ""), form.get("phone", "")[:_PHONE_LENGTH_MAX]

@@ -61,6 +61,20 @@ def own_device(portal: Portal, request: web.Request, form: Mapping[str, str], vi
     return mac
 
 
+def refuse_strangers(portal: Portal, request: web.Request, mac: MacAddress | None) -> None:
+    """Refuse what is asked for a device by another one: where the router is looked at, it has that one at the address.
+
+    Anybody on the Wi-Fi sees the others' addresses, and what is begun for a device is its beginner's to take along.
+    Where the asker is not in sight, whoever asks is believed.
+
+    Raises:
+        RefusedError: Another one asks.
+    """
+    asker = asker_of(portal, request)
+    if mac is not None and asker.host is not None and asker.mac != mac:
+        raise RefusedError("device.unproven", "Only the device itself can do this.")
+
+
 def is_own(portal: Portal, request: web.Request, device: Device) -> bool:
     """Whether a request comes from that very device."""
     return device.mac is not None and asker_of(portal, request).mac == device.mac

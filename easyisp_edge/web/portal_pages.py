@@ -14,7 +14,7 @@ from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.purchase import Order
 from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import device_of, is_own
+from easyisp_edge.web.holders import device_of, is_own, refuse_strangers
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Ways
 from easyisp_edge.web.pages_choosing import choose_page, closed_page, error_page, phone_page
@@ -105,6 +105,7 @@ class PortalPages:
         form = await read_form(request)
         visit = self.portal.visit(request, form)
         language = self.portal.language(request, form.get("lang"))
+        refuse_strangers(self.portal, request, visit.device.mac)
         package_id, phone = needed_text(form, "package", most=64), form.get("phone", "")[:40]
         try:
             package = self.portal.shelf.version(visit.tenant.id, package_id, visit.device.router_id).package
@@ -148,6 +149,7 @@ class PortalPages:
         package_id, key = needed_text(form, "package", most=64), needed_text(form, "key", most=64)
         if visit.device.mac is None:
             raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+        refuse_strangers(self.portal, request, visit.device.mac)
         try:
             package = self.portal.shelf.version(visit.tenant.id, package_id, visit.device.router_id).package
             await self.portal.wallets.buy(visit.tenant.id, package_id, visit.device.mac, visit.device.router_id, key)

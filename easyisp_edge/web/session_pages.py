@@ -12,7 +12,7 @@ from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.services.portal.problems import Problem
 from easyisp_edge.services.portal.standing import Step, lapses_at
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import holding, own_device, visit_of_form
+from easyisp_edge.web.holders import holding, own_device, refuse_strangers, visit_of_form
 from easyisp_edge.web.page_values import Receipt
 from easyisp_edge.web.requests import read_form
 from easyisp_edge.web.side_pages import problem_page, receipt_page
@@ -105,6 +105,7 @@ class SessionPages:
         form = await read_form(request)
         visit, language = visit_of_form(self.portal, request, form), self.portal.language(request, form.get("lang"))
         tenant_id, device, text = visit.tenant.id, visit.device, form.get("text", "")
+        refuse_strangers(self.portal, request, device.mac)
         standing = Step.CHOOSE if device.mac is None else self.portal.standing.of_device(tenant_id, device.mac).step
         problem = Problem(tenant_id, device.mac, device.router_id, standing, text, language)
         try:

@@ -18,6 +18,7 @@ from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.portal.standing import Step, lapses_at, opens_at
 from easyisp_edge.web.errors import status_of
+from easyisp_edge.web.holders import refuse_strangers
 from easyisp_edge.web.page_values import ClaimNews, InUse, LoginForm, Next, Own
 from easyisp_edge.web.pages_choosing import error_page
 from easyisp_edge.web.pages_online import off_page, online_page, shut_page
@@ -281,6 +282,7 @@ class SwitchPages:
         language, device = self.portal.language(request, form.get("lang")), visit.device
         if device.mac is None:
             raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+        refuse_strangers(self.portal, request, device.mac)
         shown = StandingPages(self.portal)
         try:
             grant_id = grant_of_turn(self.portal, visit.tenant.id, device.mac, form)

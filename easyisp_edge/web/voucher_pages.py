@@ -13,7 +13,7 @@ from easyisp_edge.domain.vouchers import grouped, read_voucher_code
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError, RefusedError
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import device_of, visit_of_form
+from easyisp_edge.web.holders import device_of, refuse_strangers, visit_of_form
 from easyisp_edge.web.requests import needed_text, read_form
 from easyisp_edge.web.side_pages import box_page, voucher_page
 from easyisp_edge.web.standing_pages import StandingPages, origin_of
@@ -88,6 +88,7 @@ class VoucherPages:
         visit, language = visit_of_form(self.portal, request, form), self.portal.language(request, form.get("lang"))
         if visit.device.mac is None:
             raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+        refuse_strangers(self.portal, request, visit.device.mac)
         await self.portal.trials.start(visit.tenant.id, visit.device.mac, visit.device.router_id)
         return self._shown.see_other(f"/?d={visit.device.token}&lang={language}")
 
