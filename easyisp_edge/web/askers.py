@@ -53,6 +53,16 @@ def asker_of(portal: Portal, request: web.Request) -> Asker:
     return Asker(source, router, None if session is None else session.mac)
 
 
+def guesser_of(asker: Asker, router: Router | None, named: MacAddress | None) -> str:
+    """Who is not listened to after too many wrong tries: the device, or whoever shares its address.
+
+    Behind a router that puts its own address in place of theirs all devices look like one: there each is as it calls
+    itself, and all together are held to what a site may try.
+    """
+    hidden = router is not None and asker.source == str(router.address)
+    return str(asker.mac or (named if hidden else None) or asker.source)
+
+
 def source_of(request: web.Request) -> str:
     """The address a request came from, in its one spelling; empty where there is none.
 

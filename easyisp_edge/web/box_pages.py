@@ -15,7 +15,6 @@ from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError, Refu
 from easyisp_edge.services.money.claims import ClaimOrder
 from easyisp_edge.services.portal.recovery import Trace
 from easyisp_edge.services.portal.standing import Step
-from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import refuse_strangers, visit_of_form
 from easyisp_edge.web.page_values import Pasted
@@ -23,7 +22,7 @@ from easyisp_edge.web.pages_paying import paid_page
 from easyisp_edge.web.requests import read_form
 from easyisp_edge.web.side_pages import box_page
 from easyisp_edge.web.standing_pages import StandingPages
-from easyisp_edge.web.voucher_pages import used_elsewhere
+from easyisp_edge.web.voucher_pages import guesser_for, used_elsewhere
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.values import MacAddress
@@ -81,20 +80,20 @@ class BoxPages:
             doubt = self.portal.texts.get(asked.language, f"box.doubts.{asked.means.doubt}")
             return self._say(asked, doubt, status=400)
         if meaning is Meaning.VOUCHER:
-            return await self._voucher(asked, mac, source_of(request))
+            return await self._voucher(asked, mac, guesser_for(self.portal, request, asked.visit))
         if mac is None:
             return self._ask_more(asked)
         if meaning in {Meaning.RECEIPT, Meaning.MESSAGE}:
             return await self._claim(asked, mac)
         return await self._recover(asked, mac)
 
-    async def _voucher(self, asked: _Asked, mac: MacAddress | None, source: str) -> web.Response:
+    async def _voucher(self, asked: _Asked, mac: MacAddress | None, guesser: str) -> web.Response:
         visit, code = asked.visit, asked.means.value
-        elsewhere = used_elsewhere(self.portal, visit.tenant.id, visit.device, code) is not None
+        elsewhere = used_elsewhere(self.portal, visit.tenant.id, visit.device, code, guesser) is not None
         if mac is None or elsewhere:  # its page finds out which device it is, or asks whether to move it
             return self._shown.see_other(f"/v/{code}?d={visit.device.token}&lang={asked.language}")
         await self.portal.vouchers.redeem(
-            visit.tenant.id, code, mac=mac, router_id=visit.device.router_id, ip=source or None, service=Service.HOTSPOT
+            visit.tenant.id, code, mac=mac, router_id=visit.device.router_id, guesser=guesser, service=Service.HOTSPOT
         )
         return self._to_start(asked)
 

@@ -21,7 +21,7 @@ from easyisp_edge.errors import InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.access.logins import Refusal
 from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.services.portal.standing import Step, lapses_at
-from easyisp_edge.web.askers import asker_of
+from easyisp_edge.web.askers import asker_of, guesser_of
 from easyisp_edge.web.origins import is_by_page_of, portal_urls
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.portal_api import answer, instant_as_json
@@ -75,13 +75,8 @@ class _Place(NamedTuple):
 
     @property
     def guesser(self) -> str:
-        """Who is not listened to after too many wrong tries: the device, or whoever shares its address.
-
-        Behind a router that puts its own address in place of theirs all devices look like one: there each is as it
-        calls itself, and all together are held to what a site may try.
-        """
-        hidden = self.router is not None and self.asker.source == str(self.router.address)
-        return str(self.asker.mac or (self.mac if hidden else None) or self.asker.source)
+        """Who is not listened to after too many wrong tries."""
+        return guesser_of(self.asker, self.router, self.mac)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +108,7 @@ class SessionApi:
             code,
             mac=place.mac,
             router_id=place.router_id,
-            ip=place.asker.source or None,
+            guesser=place.guesser,
             service=Service.HOTSPOT,
         )
         admission = self._admission(grant.grant_id)

@@ -11,7 +11,7 @@ from aiohttp import web
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.vouchers import grouped, read_voucher_code
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError, RefusedError
-from easyisp_edge.web.askers import source_of
+from easyisp_edge.web.askers import asker_of, guesser_of
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import device_of, refuse_strangers, visit_of_form
 from easyisp_edge.web.requests import needed_text, read_form
@@ -48,9 +48,9 @@ class VoucherPages:
         if code is None:
             error = InvalidError("voucher.mistyped", "One letter or digit of the voucher code is wrong.", field="code")
             return self._wrong(visit, device, language, error, request.match_info["code"])
-        vouchers, tenant_id = self.portal.vouchers, visit.tenant.id
-        package = vouchers.package_of(tenant_id, code, mac=device.mac, router_id=device.router_id)
-        moves = None if package is not None else used_elsewhere(self.portal, tenant_id, device, code)
+        vouchers, tenant_id, guesser = self.portal.vouchers, visit.tenant.id, guesser_for(self.portal, request, visit)
+        package = vouchers.package_of(tenant_id, code, mac=device.mac, router_id=device.router_id, guesser=guesser)
+        moves = None if package is not None else used_elsewhere(self.portal, tenant_id, device, code, guesser)
         login_url = None if visit.router is None else visit.router.login_url
         page = voucher_page(
             self.portal.pages,
@@ -73,11 +73,12 @@ class VoucherPages:
         visit, language = visit_of_form(self.portal, request, form), self.portal.language(request, form.get("lang"))
         device, code = visit.device, needed_text(form, "code", most=_CODE_LENGTH_MAX)
         read, moves = read_voucher_code(code), form.get("move") == "yes"
-        elsewhere = not moves and used_elsewhere(self.portal, visit.tenant.id, device, code) is not None
+        guesser = guesser_for(self.portal, request, visit)
+        elsewhere = not moves and used_elsewhere(self.portal, visit.tenant.id, device, code, guesser) is not None
         if read is not None and (device.mac is None or elsewhere):
             return self._shown.see_other(f"/v/{read}?d={device.token}&lang={language}")
         try:
-            await self._use(visit, device, code, source_of(request), moves=moves)
+            await self._use(visit, device, code, guesser, moves=moves)
         except (InvalidError, NotFoundError, ConflictError, RefusedError) as error:
             return self._wrong(visit, device, language, error, code)
         return self._shown.see_other(f"/?d={device.token}&lang={language}")
@@ -92,13 +93,15 @@ class VoucherPages:
         await self.portal.trials.start(visit.tenant.id, visit.device.mac, visit.device.router_id)
         return self._shown.see_other(f"/?d={visit.device.token}&lang={language}")
 
-    async def _use(self, visit: Visit, device: Device, code: str, source: str, *, moves: bool) -> None:
-        vouchers, tenant_id = self.portal.vouchers, visit.tenant.id
-        ip, hotspot = source or None, Service.HOTSPOT
+    async def _use(self, visit: Visit, device: Device, code: str, guesser: str, *, moves: bool) -> None:
+        vouchers, tenant_id, router_id = self.portal.vouchers, visit.tenant.id, device.router_id
+        hotspot = Service.HOTSPOT
         if device.mac is None or not moves:
-            await vouchers.redeem(tenant_id, code, mac=device.mac, router_id=device.router_id, ip=ip, service=hotspot)
+            await vouchers.redeem(
+                tenant_id, code, mac=device.mac, router_id=router_id, guesser=guesser, service=hotspot
+            )
             return
-        await vouchers.move(tenant_id, code, mac=device.mac, router_id=device.router_id, service=hotspot)
+        await vouchers.move(tenant_id, code, mac=device.mac, router_id=router_id, guesser=guesser, service=hotspot)
         await self.portal.sign_outs.sign_in(tenant_id, device.mac)
 
     def _wrong(self, visit: Visit, device: Device, language: str, error: EdgeError, code: str) -> web.Response:
@@ -120,11 +123,16 @@ class VoucherPages:
         return StandingPages(self.portal)
 
 
-def used_elsewhere(portal: Portal, tenant_id: str, device: Device, code: str) -> Package | None:
+def guesser_for(portal: Portal, request: web.Request, visit: Visit) -> str:
+    """Who is not listened to after too many wrong codes."""
+    return guesser_of(asker_of(portal, request), visit.router, visit.device.mac)
+
+
+def used_elsewhere(portal: Portal, tenant_id: str, device: Device, code: str, guesser: str) -> Package | None:
     """What a voucher is for that another device uses: whoever holds it is asked whether it is to be moved here."""
     if device.mac is None:
         return None
-    return portal.vouchers.held_elsewhere(tenant_id, code, mac=device.mac, router_id=device.router_id)
+    return portal.vouchers.held_elsewhere(tenant_id, code, mac=device.mac, router_id=device.router_id, guesser=guesser)
 
 
 def voucher_asked_for(link_orig: str) -> str | None:

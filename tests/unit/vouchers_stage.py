@@ -89,7 +89,7 @@ class PaperShop:
 
     async def redeem(self, code: str, **changes: Any) -> Grant:
         """Redeem a code on the usual device, but for the changes."""
-        asked: dict[str, Any] = {"mac": MAC, "router_id": ROUTER, "ip": "10.5.50.11", "service": Service.HOTSPOT}
+        asked: dict[str, Any] = {"mac": MAC, "router_id": ROUTER, "service": Service.HOTSPOT}
         return await self.vouchers.redeem(TENANT, code, **asked | changes)
 
 

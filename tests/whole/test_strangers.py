@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from easyisp_edge.domain.values import MacAddress
+from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.portal.vouchers import GUESSES
+from easyisp_edge.system import SystemRandomness
 from easyisp_edge.web.visits import Device
 from tests.whole.stage import ADDRESS, GATEWAYS, MAC, OTHER_ADDRESS, OTHER_MAC, PACKAGES, PHONE, Stage
 
@@ -130,3 +133,23 @@ async def test_packages_are_switched_by_their_own_device_alone(stage: Stage) -> 
     assert status == 422
     assert UNPROVEN in page
     assert (await post(stage, "/switch", ADDRESS, turn="0" * 24))[0] == 404
+
+
+async def test_who_guesses_shuts_out_nobody_else(stage: Stage) -> None:
+    """Wrong vouchers are counted by where they come from, by whatever names: a site's own limit is far from there."""
+    codes = Identifiers(SystemRandomness())
+
+    async def guess(source: str, mac: str) -> str:
+        tried = {"code": codes.voucher_code(), "macAddress": mac}
+        headers = {"X-Forwarded-For": source}
+        async with stage.http.post("/api/portal/voucher", json=tried, headers=headers) as answer:
+            return str((await answer.json())["code"])
+
+    named = [f"06:02:00:00:{number >> 8:02X}:{number & 255:02X}" for number in range(GUESSES.site + 20)]
+    answers = [await guess(OTHER_ADDRESS, mac) for mac in named]
+    assert answers.count("voucher.unknown") == GUESSES.device
+    assert await guess(ADDRESS, MAC) == "voucher.unknown"
+    for path in ("/voucher", "/find"):
+        status, page = await post(stage, path, ADDRESS, code=(code := codes.voucher_code()), text=code)
+        assert status == 404, page
+        assert "We do not know this voucher" in page

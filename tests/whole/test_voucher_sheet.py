@@ -22,7 +22,7 @@ from easyisp_edge.errors import ConflictError
 from easyisp_edge.lab.daraja.faults import Fault
 from easyisp_edge.web.visits import Device
 from tests.whole.browsing import BrowsedStage
-from tests.whole.stage import MAC, OTHER_ADDRESS, OTHER_MAC
+from tests.whole.stage import MAC, OTHER_MAC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,9 +60,9 @@ async def scanned(page: Page, at: int) -> str:
     return str(found[0].text)
 
 
-async def redeem(stage: BrowsedStage, code: str, mac: str, ip: str) -> Grant:
+async def redeem(stage: BrowsedStage, code: str, mac: str) -> Grant:
     return await stage.daemon.parts.vouchers.redeem(
-        "default", code, mac=MacAddress(mac), router_id="main", ip=ip, service=Service.HOTSPOT
+        "default", code, mac=MacAddress(mac), router_id="main", service=Service.HOTSPOT
     )
 
 
@@ -86,10 +86,10 @@ async def test_what_is_printed_is_redeemed(tmp_path: Path, capsys: pytest.Captur
         assert len(set(codes)) == len(codes)
         stage.daraja.set_outage(Fault.RESET)
         await open_and_use(stage, read[0])
-        grant = await redeem(stage, codes[-1], OTHER_MAC, OTHER_ADDRESS)
+        grant = await redeem(stage, codes[-1], OTHER_MAC)
         assert grant.funding is Funding.VOUCHER
         with pytest.raises(ConflictError):
-            await redeem(stage, codes[0], OTHER_MAC, OTHER_ADDRESS)
+            await redeem(stage, codes[0], OTHER_MAC)
         await stage.until_online(MAC)
         await stage.until_online(OTHER_MAC)
         await page.close()

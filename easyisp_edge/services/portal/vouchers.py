@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from easyisp_edge.services.money.settlement import SettlementService
     from easyisp_edge.store.store import Tables
 
-# A page can name any device: what all behind a router try together is bounded too, yet so far up that nobody shuts out
-# a whole site by it. At a thousand tries a second, one code in millions of years.
+# What all behind a router try together is bounded too, yet so far up that nobody shuts out a whole site by it: a page
+# can name any device, so tries are counted by where they come from. At a thousand a second, one code in millions of
+# years.
 GUESSES = LockoutLimits(device=8, site=600)
 
 
@@ -73,8 +74,8 @@ class VoucherService:
         *,
         mac: MacAddress | None,
         router_id: str | None,
-        ip: str | None,
         service: Service,
+        guesser: str | None = None,
     ) -> Grant:
         """Take a voucher and make its grant, in one transaction; routers are told.
 
@@ -86,8 +87,8 @@ class VoucherService:
             code: As it was typed or scanned.
             mac: The device; None where the page does not know it.
             router_id: Behind which router it is, where known.
-            ip: Its address, by which it is told apart where its MAC is not known.
             service: How it is connected.
+            guesser: Who is not listened to after too many wrong tries; None for the device.
 
         Raises:
             InvalidError: `voucher.mistyped`: it is no code.
@@ -96,12 +97,12 @@ class VoucherService:
             RefusedError: `voucher.revoked`, `voucher.expired`, `voucher.closed_here` (not for this router or service),
                 or `voucher.locked`: too many wrong ones were tried.
         """
-        holder, device = Holder(tenant_id, mac, router_id, service), str(mac or ip or "")
-        read = self._read(code, router_id or "", device)
+        holder, guesser = Holder(tenant_id, mac, router_id, service), guesser or str(mac or "")
+        read = self._read(code, router_id or "", guesser)
         # Looked up first, so that guesses cost no writing.
         found = find(self.settlement.store.read, tenant_id, read)
         if found is None:
-            self.lockout.wrong(router_id or "", device)
+            self.lockout.wrong(router_id or "", guesser)
             raise _unknown()
         if found.voucher.state is not VoucherState.AVAILABLE:
             return _again(self.settlement.store.read, found, holder)
@@ -111,29 +112,31 @@ class VoucherService:
         return grant
 
     def package_of(
-        self, tenant_id: str, code: str, *, mac: MacAddress | None, router_id: str | None, ip: str | None = None
+        self, tenant_id: str, code: str, *, mac: MacAddress | None, router_id: str | None, guesser: str | None = None
     ) -> Package | None:
         """What a voucher is for, before it is taken; None where it cannot be.
 
         Asking for codes that do not exist counts as guessing, and is not answered after too many.
         """
-        read, device = read_voucher_code(code), str(mac or ip or "")
-        if read is None or self.lockout.is_out(router_id or "", device):
+        read, guesser = read_voucher_code(code), guesser or str(mac or "")
+        if read is None or self.lockout.is_out(router_id or "", guesser):
             return None
         found = find(self.settlement.store.read, tenant_id, read)
         if found is None:
-            self.lockout.wrong(router_id or "", device)
+            self.lockout.wrong(router_id or "", guesser)
             return None
         state = found.voucher.state_at(self.settlement.clock.now(), found.batch)
         return found.version.package if state is VoucherState.AVAILABLE else None
 
-    def held_elsewhere(self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None) -> Package | None:
+    def held_elsewhere(
+        self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None, guesser: str | None = None
+    ) -> Package | None:
         """What a voucher got that is another device's, and that its holder may `move` to this one; None for no such.
 
         It is not counted as guessing: whoever asks this asks `package_of` or `redeem` too.
         """
         read = read_voucher_code(code)
-        if read is None or self.lockout.is_out(router_id or "", str(mac)):
+        if read is None or self.lockout.is_out(router_id or "", guesser or str(mac)):
             return None
         tables = self.settlement.store.read
         found = find(tables, tenant_id, read)
@@ -146,7 +149,14 @@ class VoucherService:
         return None if grant.mac in {None, mac} else found.version.package
 
     async def move(
-        self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None, service: Service
+        self,
+        tenant_id: str,
+        code: str,
+        *,
+        mac: MacAddress,
+        router_id: str | None,
+        service: Service,
+        guesser: str | None = None,
     ) -> Grant:
         """Move what a voucher got to another device of its holder; the one it was on is put off.
 
@@ -158,21 +168,21 @@ class VoucherService:
             ConflictError: `voucher.used`: it is used up; `grant.moved_often`: it has moved often enough today.
             RefusedError: As for `redeem`.
         """
-        holder, device = Holder(tenant_id, mac, router_id, service), str(mac)
-        read = self._read(code, router_id or "", device)
+        holder, guesser = Holder(tenant_id, mac, router_id, service), guesser or str(mac)
+        read = self._read(code, router_id or "", guesser)
         if find(self.settlement.store.read, tenant_id, read) is None:
-            self.lockout.wrong(router_id or "", device)
+            self.lockout.wrong(router_id or "", guesser)
             raise _unknown()
         grant = await self.settlement.store.write(lambda tx: self._move(tx, read, holder))
         self.settlement.granted(tenant_id)
         return grant
 
-    def _read(self, code: str, router_id: str, device: str) -> str:
+    def _read(self, code: str, router_id: str, guesser: str) -> str:
         read = read_voucher_code(code)
         if read is None:  # the check character told: this is no guess, and is not counted as one
             message = "One letter or digit of the voucher code is wrong. Compare it with the paper."
             raise InvalidError("voucher.mistyped", message, field="code")
-        if self.lockout.is_out(router_id, device):
+        if self.lockout.is_out(router_id, guesser):
             raise RefusedError("voucher.locked", "Too many wrong codes were tried. Wait ten minutes and try again.")
         return read
 
