@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BODY_OCTETS_MAX = 16 * 1024
+# The longest form of a page takes a second on the worst line there is. Whoever sends nothing more holds a connection,
+# of which a box has some thousands.
+BODY_SECONDS = 15.0
 _DEPTH_MAX = 16
 _NUMBER_DIGITS_MAX = 18
 _HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
@@ -56,14 +60,17 @@ async def read_body(request: web.Request) -> bytes:
     """A request's body, at most `BODY_OCTETS_MAX`.
 
     Raises:
-        InvalidError: It is longer, or breaks off.
+        InvalidError: It is longer, breaks off, or has not come after `BODY_SECONDS`.
     """
     if (request.content_length or 0) > BODY_OCTETS_MAX:
         raise InvalidError("request.too_large", f"The request is longer than {BODY_OCTETS_MAX} octets.")
     body = b""
     try:
-        while len(body) <= BODY_OCTETS_MAX and not request.content.at_eof():
-            body += await request.content.read(BODY_OCTETS_MAX + 1 - len(body))
+        async with asyncio.timeout(BODY_SECONDS):
+            while len(body) <= BODY_OCTETS_MAX and not request.content.at_eof():
+                body += await request.content.read(BODY_OCTETS_MAX + 1 - len(body))
+    except TimeoutError as error:
+        raise InvalidError("request.cut_short", "The request did not come to its end in time.") from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidError("request.cut_short", "The request broke off before its end.") from error
     if len(body) > BODY_OCTETS_MAX:

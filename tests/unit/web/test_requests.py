@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from easyisp_edge.config import Config, load_config
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError, NotFoundError
+from easyisp_edge.web import requests
 from easyisp_edge.web.requests import (
     BODY_OCTETS_MAX,
     flag_of,
@@ -165,14 +166,16 @@ class TestTextOf:
             assert not {"\n", "\r", "\x00"} & set(text)
 
 
-def request_with(*chunks: bytes, headers: dict[str, str] | None = None, broken: Exception | None = None) -> web.Request:
-    """A request whose body arrives in these pieces, and then ends, or breaks."""
+def request_with(
+    *chunks: bytes, headers: dict[str, str] | None = None, broken: Exception | None = None, ends: bool = True
+) -> web.Request:
+    """A request whose body arrives in these pieces, and then ends, or breaks, or does neither."""
     body = StreamReader(mock.Mock(_reading_paused=False), 2**16, loop=asyncio.get_running_loop())
     for chunk in chunks:
         body.feed_data(chunk)
-    if broken is None:
+    if broken is None and ends:
         body.feed_eof()
-    else:
+    elif broken is not None:
         asyncio.get_running_loop().call_later(0.01, body.set_exception, broken)
     return make_mocked_request("POST", "/", headers=headers or {}, payload=body)
 
@@ -203,6 +206,17 @@ class TestReadBody:
         """A phone that leaves in the middle is no failure of ours."""
         with pytest.raises(InvalidError) as caught:
             await read_body(request_with(b"abc", broken=broken))
+        assert caught.value.code == "request.cut_short"
+
+    @pytest.mark.parametrize("chunks", [(), (b"abc",)])
+    async def test_a_body_that_does_not_come_is_not_waited_for(
+        self, chunks: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some thousand connections on which nothing more comes would be all a box has."""
+        monkeypatch.setattr(requests, "BODY_SECONDS", 0.01)
+        request = request_with(*chunks, headers={"Content-Length": "9"}, ends=False)
+        with pytest.raises(InvalidError) as caught:
+            await asyncio.wait_for(read_body(request), 1)
         assert caught.value.code == "request.cut_short"
 
     async def test_an_object_is_read(self) -> None:
