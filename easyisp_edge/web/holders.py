@@ -88,6 +88,17 @@ def device_of(portal: Portal, request: web.Request, device: Device) -> Device:
     return device if asker.mac is None else Device(asker.mac, asker.router_id or device.router_id)
 
 
+def in_sight(portal: Portal, request: web.Request, device: Device) -> Device:
+    """The device as its page names it, or, where that says none, the one that the router has at the address.
+
+    Where money is paid for it, reports of sessions do not do: one that nobody ended may stand at an address for long.
+    """
+    asker = asker_of(portal, request)
+    if device.mac is not None or asker.host is None:
+        return device
+    return Device(asker.mac, asker.router_id or device.router_id)
+
+
 def visit_of_form(portal: Portal, request: web.Request, form: Mapping[str, str]) -> Visit:
     """Whose page a form was sent from, and by which device."""
     visit = portal.visit(request, form)

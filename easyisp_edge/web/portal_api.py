@@ -21,11 +21,11 @@ from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.purchase import Order
 from easyisp_edge.services.portal.standing import STEP_OF_STATE, Step
 from easyisp_edge.web.askers import source_of
-from easyisp_edge.web.holders import refuse_strangers
+from easyisp_edge.web.holders import in_sight, refuse_strangers
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
 from easyisp_edge.web.texts import hours_of_day
-from easyisp_edge.web.visits import router_of_nas, tenant_of
+from easyisp_edge.web.visits import Device, router_of_nas, tenant_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -173,15 +173,16 @@ class PortalApi:
         router = router_of_nas(config, text_of(body, "nasIp", most=45, needed=False), source_of(request))
         tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
         named = text_of(body, "macAddress", most=40, needed=False)
-        mac, language = None if named is None else MacAddress.parse(named), self.portal.language(request)
-        refuse_strangers(self.portal, request, mac)
+        language = self.portal.language(request)
+        device = in_sight(self.portal, request, Device(None if named is None else MacAddress.parse(named)))
+        refuse_strangers(self.portal, request, device.mac)
         purchase = await self.portal.purchases.start_purchase(
             Order(
                 purchase_id=text_of(body, "purchaseId", most=64, needed=False),
                 tenant_id=tenant.id,
                 package_id=needed_text(body, "packageId", most=64),
                 phone=Msisdn.parse(needed_text(body, "phone", most=40)),
-                mac=mac,
+                mac=device.mac,
                 router_id=None if router is None else router.id,
                 language=language,
             ),

@@ -14,7 +14,7 @@ from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.purchase import Order
 from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import device_of, is_own, refuse_strangers
+from easyisp_edge.web.holders import device_of, in_sight, is_own, refuse_strangers
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Ways
 from easyisp_edge.web.pages_choosing import choose_page, closed_page, error_page, phone_page
@@ -104,6 +104,7 @@ class PortalPages:
         """Start the purchase and go to its page; what was wrong is said beside the field."""
         form = await read_form(request)
         visit = self.portal.visit(request, form)
+        visit = replace(visit, device=in_sight(self.portal, request, visit.device))
         language = self.portal.language(request, form.get("lang"))
         refuse_strangers(self.portal, request, visit.device.mac)
         package_id, phone = needed_text(form, "package", most=64), form.get("phone", "")[:40]

@@ -8,6 +8,7 @@ import pytest
 
 from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.services.identifiers import Identifiers
+from easyisp_edge.services.money.limits import PushLimits
 from easyisp_edge.services.portal.vouchers import GUESSES
 from easyisp_edge.system import SystemRandomness
 from easyisp_edge.web.visits import Device
@@ -153,3 +154,18 @@ async def test_who_guesses_shuts_out_nobody_else(stage: Stage) -> None:
         status, page = await post(stage, path, ADDRESS, code=(code := codes.voucher_code()), text=code)
         assert status == 404, page
         assert "We do not know this voucher" in page
+
+
+async def test_who_names_no_device_is_the_one_that_asks(stage: Stage) -> None:
+    """Prompts to any number of phones: a device's own limit holds, and the site's is left to others."""
+    said = []
+    for number in range(22):
+        unnamed = {"macAddress": None, "phone": f"07123450{number:02}"}
+        status, told = await order(stage, OTHER_ADDRESS, **unnamed)
+        said.append(told.get("code") if status != 200 else status)
+    limit = PushLimits().device_hour
+    assert said == [200] * limit + ["purchase.limit_device"] * (22 - limit)
+    assert await stage.count("purchases", f"mac = '{OTHER_MAC}'") == limit
+    status, page = await post(stage, "/buy", OTHER_ADDRESS, d="", package="1h", phone="0733000999", key=KEY)
+    assert status == 409, page
+    assert (await order(stage, ADDRESS))[0] == 200
