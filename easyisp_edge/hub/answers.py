@@ -24,6 +24,8 @@ _RETRY_AFTER_SECONDS, _OFTEN_RETRY_AFTER_SECONDS = 5, 600
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 # A month of a site goes down in pages: the least effort that still makes them a third.
 _GZIP_LEVEL = 6
+# Nobody on the way keeps an answer, or packs what is signed as it was sent.
+_AS_SENT = {"Cache-Control": "no-store, no-transform"}
 
 
 class Answer(NamedTuple):
@@ -76,7 +78,7 @@ def _later(answer: Answer, seconds: float) -> Answer:
 
 def signed(answer: Answer, key: HubKey, claim: Claim | None) -> web.Response:
     """An answer with the hub's signature; none where the request did not say what it is."""
-    headers = {"Cache-Control": "no-store", **answer.headers}
+    headers = {**_AS_SENT, **answer.headers}
     if claim is not None:
         reply = Reply(claim.site_id, claim.lane, claim.counter, answer.status, answer.body)
         headers["Hub-Signature"] = key.sign(reply.signed())
@@ -86,5 +88,5 @@ def signed(answer: Answer, key: HubKey, claim: Claim | None) -> web.Response:
 def signed_enrolment(answer: Answer, key: HubKey, site_id: str) -> web.Response:
     """The answer to an enrolment, as if it answered counter 0 of the lane `ask`: no request was counted yet."""
     reply = Reply(site_id, Lane.ASK, 0, answer.status, answer.body)
-    headers = {"Cache-Control": "no-store", **answer.headers, "Hub-Signature": key.sign(reply.signed())}
+    headers = {**_AS_SENT, **answer.headers, "Hub-Signature": key.sign(reply.signed())}
     return web.Response(body=answer.body, status=answer.status, headers=headers)

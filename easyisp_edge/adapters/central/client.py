@@ -45,7 +45,13 @@ ANSWER_SECONDS = 90.0
 # A connection that says nothing for so long after it should have is dead.
 _WAIT_GRACE_SECONDS = 15.0
 _ANSWER_OCTETS_MOST = 8 * 1024 * 1024
-_HEADERS = {"User-Agent": "EasyISP-Edge", "Accept": "application/json, application/x-ndjson"}
+# What stands before a hub may pack whatever may be packed, and a signature is over what the hub sent.
+_HEADERS = {
+    "User-Agent": "EasyISP-Edge",
+    "Accept": "application/json, application/x-ndjson",
+    "Accept-Encoding": "identity",
+}
+_PACKED_BY_HUB = {"Accept-Encoding": "gzip"}
 _GZIP = 31  # zlib's name for a gzip header and window
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
 
@@ -99,10 +105,8 @@ async def enrol(http: httpx.AsyncClient, url: str, code: str, key: EdgeKey) -> E
     proof = base64.b64encode(key.sign(enrolment_proof(code, public))).decode()
     body = json.dumps({"code": code, "publicKey": public, "proof": proof}).encode()
     answer = await _exchange(http, http.build_request("POST", f"{url}/edge/v1/enrol", content=body, headers=_HEADERS))
-    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST}:
-        raise RefusedError("sync.code", "The hub does not take this code: it is wrong, used, or older than 15 minutes.")
-    if answer.status != HTTPStatus.OK:
-        raise _later(answer)
+    if answer.status != HTTPStatus.OK or not _object(answer.body):
+        raise _not_enrolled(answer, url)
     read = _read(messages.EnrolAnswer, answer.body)
     reply = Reply(read.site, Lane.ASK, 0, answer.status, answer.body)
     if not is_signed(read.hubKey, reply.signed(), answer.signature):
@@ -175,7 +179,8 @@ class CentralClient:
 
     async def page(self, stream: Stream, after: int, counter: int) -> list[bytes]:
         """The events the hub has after a number: the next ones, in order."""
-        content = await self._ask("GET", f"/edge/v1/streams/{stream.value}?after={after}", _Turn(Lane.ASK, counter))
+        target, turn = f"/edge/v1/streams/{stream.value}?after={after}", _Turn(Lane.ASK, counter)
+        content = await self._send(self._request("GET", target, turn, None, _PACKED_BY_HUB), turn, ANSWER_SECONDS)
         return content.removesuffix(b"\n").split(b"\n") if content else []
 
     async def begin_epoch(self, epoch: int, counter: int) -> int:
@@ -246,7 +251,6 @@ class CentralClient:
         headers = {
             **_HEADERS,
             **more,
-            "Accept-Encoding": "gzip",
             "Edge-Site": site.site_id,
             "Edge-Epoch": str(site.epoch),
             "Edge-Lane": turn.lane.value,
@@ -307,6 +311,18 @@ def _unsigned(answer: _Raw) -> UnavailableError:
         return _later(answer)
     said = "is not signed by the hub" if not answer.signature else "has a signature that is not the hub's"
     return UnavailableError(FORGED, f"An answer (HTTP {answer.status}) {said}; nothing of it is believed.")
+
+
+def _not_enrolled(answer: _Raw, url: str) -> RefusedError | UnavailableError:
+    """Why there was no enrolment: what answers may be a hub, or anything else at a mistyped address."""
+    fields = _object(answer.body)
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.BAD_REQUEST} and fields:
+        return RefusedError(
+            "sync.code", "The hub does not take this code: it is wrong, used, or older than 15 minutes."
+        )
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _later(answer)
+    return UnavailableError(AWAY, f"What answers at {url} is not a hub (HTTP {answer.status}). Look at the address.")
 
 
 def _later(answer: _Raw) -> UnavailableError:

@@ -278,6 +278,44 @@ async def test_enrolling_proves_the_key_and_holds_the_hub_to_its_own() -> None:
             await enrol(http, "https://hub.example.com", "CODE", KEY)
 
 
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>Welcome</html>"), (301, b""), (400, b"<html>"), (403, b"<html>"), (404, b"{}")]
+)
+async def test_whoever_answers_at_a_mistyped_address_is_no_hub(status: int, body: bytes) -> None:
+    """It is not said that the code is wrong, nor that patience helps."""
+    hub = ScriptedHub()
+    hub.status, hub.body = status, body
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hub)) as http:
+        with pytest.raises(UnavailableError, match=r"at https://hub\.example\.com is not a hub"):
+            await enrol(http, "https://hub.example.com", "CODE", KEY)
+
+
+async def test_nobody_on_the_way_packs_what_the_hub_signed(hub: ScriptedHub, client: CentralClient) -> None:
+    """A proxy that packs what it may is offered nothing but the pages that the hub packs itself."""
+
+    def pack(answer: httpx.Response) -> httpx.Response:
+        if "gzip" not in hub.seen[-1].headers["Accept-Encoding"] or "Content-Encoding" in answer.headers:
+            return answer
+        return answered(200, gzip.compress(answer.read()), {**answer.headers, "Content-Encoding": "gzip"})
+
+    hub.spoil = pack
+    hub.content = {
+        "site": SITE_ID,
+        "epoch": 1,
+        "hubKey": base64.b64encode(SITE.hub_key).decode(),
+        "callbackBase": "https://hub.example.com/cb/x",
+    }
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hub)) as http:
+        assert (await enrol(http, SITE.hub_url, "CODE", KEY)).site_id == SITE_ID
+    hub.content = {"ack": 7, "configVersion": 2}
+    assert (await client.upload(Stream.MONEY, b"", 9, 41)).ack == 7
+    hub.content = {"messages": []}
+    assert await client.messages(0, 5, 1) == []
+    hub.body, hub.headers = gzip.compress(b"one\n"), {"Content-Encoding": "gzip"}
+    assert await client.page(Stream.MONEY, 0, 1) == [b"one"]
+    assert hub.seen[-1].headers["Accept-Encoding"] == "gzip"
+
+
 async def test_a_connection_that_hangs_is_told_from_one_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first makes the next question shorter."""
 

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 MONEY = "/edge/v1/streams/money"
 
 
+async def test_an_answer_asks_to_be_left_as_it_was_sent(hub: Hub, box: Box, http: aiohttp.ClientSession) -> None:
+    """A proxy that packed it would have the box hold it for another's: what is signed is the body as sent."""
+    state = await box.send("GET", "/edge/v1/state")
+    refused = await box.send("GET", "/edge/v1/down?after=x", lane=Lane.DOWN)
+    enrolled = await Box(http, hub.address).enrol("a wrong code")
+    for answer in (state, refused, enrolled):
+        assert answer.headers["Cache-Control"] == "no-store, no-transform"
+
+
 async def test_an_unsigned_request_changes_nothing(hub: Hub, box: Box) -> None:
     """Each of the headers is needed, and has one form; the answer is nobody's, so it bears no signature."""
     body = box.make(Stream.MONEY).body
