@@ -45,3 +45,5 @@ def write_logs(level: str, *, as_json: bool) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("httpx", "httpcore", "aiosqlite", "asyncio", "librouteros"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # A trace each few seconds while PostgreSQL is away, which the hub says itself.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from easyisp_edge.domain.sync import Lane, Reply
 from easyisp_edge.errors import EdgeError, UnavailableError
+from easyisp_edge.hub.once import OnceAMinute
 from easyisp_edge.hub.refusals import RequestRefused
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.keys import HubKey
 
 log = logging.getLogger(__name__)
+log.addFilter(OnceAMinute())
 
 _RETRY_AFTER_SECONDS, _OFTEN_RETRY_AFTER_SECONDS = 5, 600
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -21,6 +21,7 @@ from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.edge_routes import read_body
 from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.instants import instant
+from easyisp_edge.hub.once import OnceAMinute
 from easyisp_edge.hub.refusals import RequestRefused
 from easyisp_edge.hub.sources import network_of, source_of
 from easyisp_edge.hub.store import callbacks, down
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.parts import Parts
 
 log = logging.getLogger(__name__)
+log.addFilter(OnceAMinute())
 
 _SITE = re.compile(r"[0-9a-f]{16}", re.ASCII)
 TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
