@@ -49,6 +49,7 @@ def as_text(found: dict[str, Any]) -> str:
             f"standing    {_standing(found)}\n",
             f"config      {_config(found['config'])}\n",
             table([_stream(name, each) for name, each in found["streams"].items()]),
+            _rest(found),
             table([_talk(name, each) for name, each in found["talk"].items()]),
             f"parked      {found['parked']} events the hub cannot take\n" if found["parked"] else "",
             alarms,
@@ -80,6 +81,14 @@ def _stream(name: str, each: dict[str, Any]) -> tuple[str, ...]:
         f"{name:<10}",
         f"{each['waiting']} of {each['events']} events wait, the oldest since {moment(each['oldest'])}",
     )
+
+
+def _rest(found: dict[str, Any]) -> str:
+    """Why news waits while all goes well: thousands of boxes find the hub again in the same second."""
+    seconds = found.get("restsSeconds", 0)  # a daemon of before an update says nothing of it
+    if not seconds or not any(each["waiting"] for each in found["streams"].values()):
+        return ""
+    return f"rest        {seconds} s until they go up, for the hub has just come back to all boxes\n"
 
 
 def _talk(name: str, each: dict[str, Any]) -> tuple[str, ...]:

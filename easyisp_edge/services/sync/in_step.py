@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -211,6 +212,7 @@ class SyncService:
             "selling": not self.link.selling.rests,
             "callbackBase": site.callback_base,
             "streams": {stream.value: self._stream_status(stream) for stream in Stream},
+            "restsSeconds": math.ceil(self.link.seconds_to_rest()),
             "talk": {name: self._said(name) for name in sorted(self.link.said)},
             "keySince": _instant(site.key_since),
             "counters": {lane.value: read.sync.counter(lane) for lane in Lane},

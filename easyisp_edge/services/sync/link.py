@@ -133,7 +133,8 @@ class SyncLink:
         return self.work.setdefault(name, Wake())
 
     def ring_all(self) -> None:
-        """Have everything looked at now."""
+        """Have everything looked at now, also what waits because the hub has just come back."""
+        self._rests_until = 0.0
         self.compare.ring()
         self.ring_all_work()
 

@@ -27,6 +27,7 @@ STATUS: dict[str, Any] = {
     "selling": True,
     "callbackBase": "https://hub.example.com/cb/0123456789abcdef",
     "streams": {"money": STREAM, "usage": STREAM},
+    "restsSeconds": 0,
     "talk": {"money": {"ok": True, "at": "2026-11-23T10:00:00Z", "since": "2026-11-23T09:00:00Z", "why": ""}},
     "counters": {"money": 101},
     "down": 3,
@@ -59,6 +60,13 @@ def test_what_waits_is_said_with_since_when_and_why() -> None:
     assert "The hub is away." in said
     assert "2 events the hub cannot take" in said
     assert "ALARM       forged, 7 times" in said
+
+
+def test_news_that_waits_for_the_crowd_to_pass_says_so() -> None:
+    """All goes well, and still it waits: for some seconds, once the hub is back; nothing where nothing waits."""
+    waiting = {**STATUS, "streams": {"money": BACKLOG, "usage": STREAM}}
+    assert "rest        12 s until they go up" in as_text({**waiting, "restsSeconds": 12})
+    assert "rest  " not in as_text(waiting) + as_text({**STATUS, "restsSeconds": 12})
 
 
 def test_resting_sales_are_said_plainly() -> None:

@@ -692,6 +692,23 @@ def test_waits_are_spread_over_all_of_a_span_that_doubles() -> None:
     assert Pace(SeededRandomness(fraction=0.0)).failed(UnavailableError(LATER, "later")) == 0.0
 
 
+async def test_news_rests_once_the_hub_is_back_and_goes_when_a_person_wants(talk: Talk) -> None:
+    """For the sake of the others; how long is said, and whoever asks for it now need not wait."""
+    await talk.happen(3)
+    talk.hub.faults += [UnavailableError(LATER, "away") for _ in range(4)]
+    for _ in range(4):
+        with pytest.raises(UnavailableError):
+            await talk.money.round()
+    await talk.compare()
+    assert 0 < talk.sync.status()["restsSeconds"] <= 30
+    await talk.money.round()
+    assert talk.sync.status()["streams"]["money"]["waiting"]
+    talk.link.ring_all()
+    await talk.money.round()
+    status = talk.sync.status()
+    assert (status["restsSeconds"], status["streams"]["money"]["waiting"]) == (0, 0)
+
+
 async def test_a_box_nobody_confirmed_says_so(talk: Talk) -> None:
     """And sees within a minute that somebody did."""
     talk.hub.confirmed = False
