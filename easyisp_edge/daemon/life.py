@@ -86,6 +86,8 @@ class Daemon:
     async def run(self) -> None:
         """Run until stopped. Any unexpected failure of any part ends it with that error."""
         async with contextlib.AsyncExitStack() as stack:
+            # Before anything is looked at: what a start puts right would be wrong for a daemon that lives.
+            stack.enter_context(self._surroundings.sole_keeper(self._config.edge.store.path))
             database = await self._surroundings.open_database(self._config.edge.store.path)
             stack.push_async_callback(database.close)
             clock = BoxClock(self._surroundings.time, Tables(database.reading, None).clock.last())

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from easyisp_edge.adapters.central.client import open_hub_client
 from easyisp_edge.daemon.control_socket import open_control_socket, peer_name
 from easyisp_edge.daemon.master_key import take_master_key
+from easyisp_edge.daemon.sole_keeper import sole_keeper
 from easyisp_edge.system import SystemDisk
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import httpx
@@ -40,6 +42,7 @@ class Surroundings:
         disk: Says how much more can be written.
         listen_control: Makes the listening Unix socket for the box's own commands.
         peer_name: Tells whose process is at the other end of one of its connections.
+        sole_keeper: Keeps other daemons from a store while it is open.
         master_key: Reads the master key, or makes it: path, randomness.
         tell: Tells the service manager a state.
         watchdog_seconds: How often it wants to hear that we live; None when it does not watch.
@@ -57,6 +60,7 @@ class Surroundings:
     disk: Disk = field(default_factory=SystemDisk)
     listen_control: Callable[[Path], socket.socket] = open_control_socket
     peer_name: Callable[[Any], str] = peer_name
+    sole_keeper: Callable[[Path], AbstractContextManager[None]] = sole_keeper
     master_key: Callable[[Path, Randomness], bytes] = take_master_key
     tell: Callable[[str], None] = lambda _state: None
     watchdog_seconds: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 import sys
 from typing import TYPE_CHECKING, Any
@@ -114,9 +115,22 @@ async def test_a_second_daemon_is_refused(tmp_path: Path) -> None:
     """Two must not keep the same books: the second says what is in its way, and the first goes on."""
     async with Stage(tmp_path) as stage:
         _, said = await command(tmp_path, "run", expect=1)
-        assert "Another daemon listens" in said
+        assert f"Another daemon keeps the books in {tmp_path / 'edge.sqlite'}" in said
         await command(tmp_path, "payments")
         assert (await stage.get("/"))[0] == 200
+
+
+async def test_a_second_daemon_with_a_socket_of_its_own_is_refused(tmp_path: Path) -> None:
+    """Started from a copy of the files it is refused as well, before it puts anything right that is not wrong."""
+    async with Stage(tmp_path):
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for name in ("edge.toml", "packages.toml", "gateways.toml", "routers.toml"):
+            shutil.copy(tmp_path / name, copy)
+        edge = (copy / "edge.toml").read_text()
+        (copy / "edge.toml").write_text(edge.replace("control.sock", "other.sock"))
+        _, said = await command(copy, "run", expect=1)
+        assert f"Another daemon keeps the books in {tmp_path / 'edge.sqlite'}" in said
 
 
 async def test_money_from_the_menu_is_confirmed_and_sorted_out(tmp_path: Path) -> None:
