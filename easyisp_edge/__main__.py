@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -45,11 +46,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; gives its exit code."""
+    """Run one command; gives its exit code. Whoever reads what it writes may have seen enough before its end."""
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
+    except BrokenPipeError:  # the daemon's own trouble comes in groups
+        return 0
+    finally:
+        _write_the_rest()
 
 
 def _main(arguments: list[str]) -> int:
@@ -66,6 +71,14 @@ def _main(arguments: list[str]) -> int:
         importlib.import_module(f"easyisp_edge.commands.{module}").add_parser(subparsers)
     args = parser.parse_args(arguments)
     return int(args.run(args))
+
+
+def _write_the_rest() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # At its end Python would complain of what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

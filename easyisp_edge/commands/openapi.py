@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,10 +21,5 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def main(_args: Namespace) -> int:
     """Run the command; needs neither configuration nor daemon."""
-    try:
-        sys.stdout.write(json.dumps(document(AREAS), indent=1) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads has seen enough; and at its end Python would complain of what it could not write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout.write(json.dumps(document(AREAS), indent=1) + "\n")
     return 0
