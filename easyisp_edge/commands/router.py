@@ -238,11 +238,19 @@ def _user_of(args: Namespace, router: Router) -> RouterApi:
 
 def _password(args: Namespace) -> str:
     if args.password_file is None:
-        return getpass.getpass(f"password of {args.user} on the router: ", sys.stderr)
+        return _typed(args.user)
     try:
-        return str(args.password_file.read_text(encoding="utf-8").strip("\r\n"))
+        return str(args.password_file.read_text(encoding="utf-8-sig").strip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise UnavailableError("router_setup.password", f"{args.password_file} cannot be read: {error}") from error
+
+
+def _typed(user: str) -> str:
+    try:
+        return getpass.getpass(f"password of {user} on the router: ", sys.stderr)
+    except EOFError as error:
+        message = f"No password of {user} was typed. Where nobody is there to be asked, give it by --password-file."
+        raise InvalidError("router_setup.password", message) from error
 
 
 def _write_pages(site: SetupSite, folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,22 @@ def test_devices_are_told_where_they_learn_that_they_are_captive(tmp_path: Path,
     (tmp_path / "routers.toml").write_text(router + api + setup)
     config = load_config(tmp_path, {})
     assert site_of(config, config.routers[0]).captive_api_url == told
+
+
+async def test_a_password_that_nobody_types(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without anybody to be asked, as in a script, the command ends in words that say how else to give it."""
+
+    def nobody(_prompt: str, _stream: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(getpass, "getpass", nobody)
+    async with setup_stage() as stage:
+        folder = folder_for(stage, tmp_path)
+        assert await typed(folder, "plan", "--user", "admin", admin=False) == 1
+        assert "No password of admin was typed" in (said := capsys.readouterr().err)
+        assert "--password-file" in said
 
 
 async def test_wrong_password_and_no_set_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
