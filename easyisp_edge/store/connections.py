@@ -23,6 +23,13 @@ BUSY_TIMEOUT_SECONDS = 5.0
 _WRITING_CACHE_KIB = 1024
 _READING_CACHE_KIB = 4096
 _SURVEYING_CACHE_KIB = 256
+# By how SQLite's own name for the error begins.
+_ADVICE = {
+    "SQLITE_FULL": "Make room on the disk it is on.",
+    "SQLITE_IOERR": "Is there room on the disk it is on (df), and is that whole (dmesg)?",
+    "SQLITE_BUSY": "Another program has it open and does not let go of it.",
+    "": "The folder must exist and be writable by the user the daemon runs as.",
+}
 
 
 class Database(Protocol):
@@ -81,7 +88,7 @@ class ThreadedDatabase:
         try:
             with _explained(path):
                 await writing.run(_check)
-            await writing.run(migrations.migrate)
+                await writing.run(migrations.migrate)
             surveying = await _Connection.open(path, "ro", _SURVEYING_CACHE_KIB)
         except BaseException:
             await writing.close()
@@ -109,10 +116,9 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise EdgeError(
-            "store.not_opened",
-            f"{path}: {error}. The folder must exist and be writable by the user the daemon runs as.",
-        ) from error
+        name = getattr(error, "sqlite_errorname", "")
+        advice = next(advice for beginning, advice in _ADVICE.items() if name.startswith(beginning))
+        raise EdgeError("store.not_opened", f"{path}: {error}. {advice}") from error
     except sqlite3.DatabaseError as error:
         raise EdgeError("store.damaged", f"{path}: {error}. Restore it from a backup.") from error
 

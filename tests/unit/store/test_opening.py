@@ -12,6 +12,7 @@ import pytest
 
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.errors import EdgeError
+from easyisp_edge.store import connections
 from easyisp_edge.store.connections import BUSY_TIMEOUT_SECONDS, ThreadedDatabase
 from easyisp_edge.store.store import Store, running
 from easyisp_edge.timekeeping import BoxClock
@@ -111,6 +112,26 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         await ThreadedDatabase.open(path)
     assert refused.value.code == "store.damaged"
     assert path.read_bytes().startswith(b"a letter")
+
+
+async def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it fills up while the schema is made, which is then as it was: there is one to go on from."""
+    check = connections._check
+
+    def cramped(connection: sqlite3.Connection) -> None:
+        check(connection)
+        connection.execute("PRAGMA max_page_count = 8")
+
+    path = tmp_path / "edge.sqlite"
+    with monkeypatch.context() as full:
+        full.setattr(connections, "_check", cramped)
+        with pytest.raises(
+            EdgeError, match=r"edge\.sqlite: database or disk is full\. Make room on the disk"
+        ) as refused:
+            await ThreadedDatabase.open(path)
+    assert refused.value.code == "store.not_opened"
+    async with opened(path) as database:
+        assert pragma(database.reading, "user_version") > 0
 
 
 async def test_an_empty_file_becomes_a_new_database(tmp_path: Path) -> None:
