@@ -134,7 +134,7 @@ def _password(path: str | None) -> str:
         if path == _STDIN:
             line = sys.stdin.readline(_OCTETS_MAX)
         else:
-            with Path(path).open(encoding="utf-8") as file:
+            with Path(path).open(encoding="utf-8-sig") as file:
                 line = file.readline(_OCTETS_MAX)
     except (OSError, UnicodeDecodeError) as error:
         raise _refused("password.not_read", f"The password cannot be read from {path}: {error}.") from error

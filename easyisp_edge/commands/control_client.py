@@ -160,7 +160,7 @@ def control_socket(folder: Path) -> Path:
     """
     file = folder / "edge.toml"
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8")).get("control", {})
+        said = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("control", {})
         path = said.get("path", str(CONTROL_SOCKET)) if isinstance(said, dict) else None
     except FileNotFoundError:
         return CONTROL_SOCKET

@@ -97,7 +97,7 @@ def run(args: Namespace) -> int:
 
 def _order(args: Namespace) -> dict[str, Any]:
     # What is not ASCII stands there in escapes.
-    export = None if args.file is None else args.file.read_text(encoding="utf-8", errors="replace")
+    export = None if args.file is None else args.file.read_text(encoding="utf-8-sig", errors="replace")
     return {
         "source": args.source,
         "router": args.router,

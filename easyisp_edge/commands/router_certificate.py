@@ -101,7 +101,7 @@ def place_of(folder: Path, router_id: str) -> Place:
     """
     file = folder / "routers.toml"
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8")).get("router", [])
+        tables = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("router", [])
     except (OSError, ValueError) as error:
         raise UnavailableError("config.unread", f"{file} cannot be read: {error}.") from error
     routers = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []

@@ -74,7 +74,7 @@ class SecretFiles:
         if mode & _BY_OTHERS and not self.development:
             raise _unfit(key, "every user of this machine may read or write that file; chmod 600 it")
         try:
-            return _fit(content.decode(), key)
+            return _fit(content.decode("utf-8-sig"), key)  # as the configuration: some editors put a mark first
         except UnicodeDecodeError:
             raise _unfit(key, "that file does not hold text") from None
 

@@ -105,7 +105,7 @@ def load_hub_config(path: Path) -> HubConfig:
     """
     try:
         with path.open("rb") as file:
-            content = tomllib.loads(file.read(_OCTETS_MAX).decode())
+            content = tomllib.loads(file.read(_OCTETS_MAX).decode("utf-8-sig"))
         config = HubConfig.model_validate(content)
     except OSError as error:
         raise InvalidError("hub.config", f"{path}: cannot be read: {error.strerror}") from error

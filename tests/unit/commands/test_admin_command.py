@@ -143,6 +143,14 @@ async def test_a_password_is_typed_twice(
     assert ("not the same" in terminal.errors) == bool(expect)
 
 
+async def test_a_mark_of_the_editor_is_no_part_of_a_password(terminal: Terminal[Office]) -> None:
+    """Nobody could type it."""
+    await added(terminal)
+    (terminal.folder / "word").write_text(f"{OTHER}\r\n", encoding="utf-8-sig")
+    await terminal.run("admin", "password", MARY, "--password-file", str(terminal.folder / "word"))
+    assert await fits(terminal, OTHER)
+
+
 async def test_where_nobody_can_be_asked_it_is_said(
     terminal: Terminal[Office], monkeypatch: pytest.MonkeyPatch
 ) -> None:

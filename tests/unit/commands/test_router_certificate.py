@@ -166,6 +166,14 @@ def test_the_port_of_a_plain_api_is_not_asked_for_a_certificate(tmp_path: Path) 
     assert router_certificate.place_of(tmp_path, "main").port == 8729
 
 
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    """What `check` takes is taken here: some editors put one first."""
+    write_config(tmp_path, 8729)
+    text = (tmp_path / "routers.toml").read_text()
+    (tmp_path / "routers.toml").write_text(text, encoding="utf-8-sig")
+    assert router_certificate.place_of(tmp_path, "main").router_id == "main"
+
+
 async def test_a_place_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that cannot be written ends the command in words."""
     async with router() as there:

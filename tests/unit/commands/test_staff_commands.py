@@ -257,8 +257,10 @@ def test_where_the_socket_is(tmp_path: Path) -> None:
     for path in ("box.sock", "../box.sock", "/run/other/box.sock"):
         for name, text in FILES.items():
             (tmp_path / name).write_text(text)
-        (tmp_path / "edge.toml").write_text(f'{FILES["edge.toml"]}[control]\npath = "{path}"\n')
-        assert control_socket(tmp_path) == load_config(tmp_path, {}).edge.control.path
+        for encoding in ("utf-8", "utf-8-sig"):  # some editors put a byte order mark first
+            text = f'{FILES["edge.toml"]}[control]\npath = "{path}"\n'
+            (tmp_path / "edge.toml").write_text(text, encoding=encoding)
+            assert control_socket(tmp_path) == load_config(tmp_path, {}).edge.control.path
 
 
 @pytest.mark.parametrize("text", ["[control", "[control]\npath = 7\n", "control = 1\n", '"\udcff"'])

@@ -703,6 +703,16 @@ def test_a_secret_file_has_to_be_fit(folder: Path, content: bytes, mode: int, me
     assert refusal(folder) == [f"routers.toml:8: router[1].api.password_file: {message}"]
 
 
+def test_a_secret_file_may_be_an_editors(folder: Path) -> None:
+    """A byte order mark and a carriage return are no part of the secret."""
+    (folder / "other").write_bytes(b"\xef\xbb\xbfsecret of an editor\r\n")
+    (folder / "other").chmod(0o600)
+    edit(folder, "routers", 'password_file = "secret"', 'password_file = "other"')
+    api = load_config(folder, {}).routers[0].api
+    assert api is not None
+    assert api.password.get_secret_value() == "secret of an editor"
+
+
 def test_a_pipe_or_folder_is_no_secret_file(folder: Path) -> None:
     """What is no plain file is not opened: a pipe would keep the daemon waiting."""
     os.mkfifo(folder / "pipe")

@@ -36,7 +36,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_the_configuration_is_read_whole(tmp_path: Path) -> None:
     """Names of files are relative to its folder; the public address ends without a slash."""
-    config = load_hub_config(written(tmp_path, GOOD))
+    config = load_hub_config(written(tmp_path, f"\ufeff{GOOD}"))  # some editors put a byte order mark first
     assert config.public_url == "https://hub.example.com"
     assert config.key_file == tmp_path / "hub.key"
     assert config.database == SqliteAddress(Path("/var/lib/easyisp-hub/hub.sqlite"))
