@@ -162,8 +162,15 @@ def control_socket(folder: Path) -> Path:
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8-sig")).get("control", {})
         path = said.get("path", str(CONTROL_SOCKET)) if isinstance(said, dict) else None
-    except FileNotFoundError:
-        return CONTROL_SOCKET
+    except FileNotFoundError as error:
+        if folder == CONFIG_FOLDER:
+            return CONTROL_SOCKET
+        # A mistyped folder must not lead to the daemon that is at the usual place.
+        raise NotReachedError(
+            f"There is no {file}: --config names the folder of the daemon's configuration."
+        ) from error
+    except NotADirectoryError as error:
+        raise NotReachedError(f"{folder} is no folder: --config names the one that holds edge.toml.") from error
     except (OSError, ValueError) as error:
         raise NotReachedError(f"{file} cannot be read: {error}.") from error
     if not isinstance(path, str):

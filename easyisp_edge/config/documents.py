@@ -25,6 +25,9 @@ def read_documents(folder: Path, findings: Findings) -> dict[str, Document | Non
 
     A file that is not there counts as empty, save `edge.toml`.
     """
+    if folder.is_file():
+        findings.add_file(str(folder), f"a file; name the folder that holds {_REQUIRED}")
+        return dict.fromkeys(FILES)
     _find_strays(folder, findings)
     return {name: _read(folder / name, findings) for name in FILES}
 

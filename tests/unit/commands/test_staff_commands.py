@@ -252,6 +252,7 @@ def answer_once(listening: socket.socket, reply: bytes) -> None:
 
 def test_where_the_socket_is(tmp_path: Path) -> None:
     """As the daemon finds it: in the same file, near the same folder, at the same usual place."""
+    (tmp_path / "edge.toml").touch()
     assert control_socket(tmp_path) == CONTROL_SOCKET == Edge().control.path
     assert CONFIG_FOLDER == DEFAULT_FOLDER
     for path in ("box.sock", "../box.sock", "/run/other/box.sock"):
@@ -261,6 +262,14 @@ def test_where_the_socket_is(tmp_path: Path) -> None:
             text = f'{FILES["edge.toml"]}[control]\npath = "{path}"\n'
             (tmp_path / "edge.toml").write_text(text, encoding=encoding)
             assert control_socket(tmp_path) == load_config(tmp_path, {}).edge.control.path
+
+
+@pytest.mark.parametrize("named", ["mistyped", "edge.toml"])
+def test_a_folder_that_is_none(tmp_path: Path, named: str) -> None:
+    """A mistyped one is not taken for the usual one: what is meant for a trial must not reach the books."""
+    (tmp_path / "edge.toml").touch()
+    with pytest.raises(NotReachedError, match=rf"{named}.*--config names"):
+        control_socket(tmp_path / named)
 
 
 @pytest.mark.parametrize("text", ["[control", "[control]\npath = 7\n", "control = 1\n", '"\udcff"'])

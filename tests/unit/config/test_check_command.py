@@ -57,6 +57,12 @@ def run(*arguments: str) -> int:
     return code
 
 
+def test_a_file_in_the_place_of_the_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named as `--config /etc/easyisp-edge/edge.toml`, as other programs want it: one line says what is wanted here."""
+    assert run("--config", str(folder / "edge.toml")) == 2
+    assert capsys.readouterr().out == f"{folder / 'edge.toml'}: a file; name the folder that holds edge.toml\n"
+
+
 def test_a_right_configuration_is_summed_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0, and what was found in one line."""
     assert run("--config", str(folder)) == 0
