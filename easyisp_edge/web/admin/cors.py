@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
 _METHODS = "GET, POST, PUT, PATCH, DELETE"
-_HEADERS = "Authorization, Content-Type"
+_HEADERS = "Authorization, Content-Type, Idempotency-Key"
+# What a script may read of an answer beside its body: what the file is called, and when to ask again.
+_SHOWN = "Content-Disposition, Retry-After"
 _REMEMBERED_SECONDS = 600
 
 
@@ -47,6 +49,7 @@ def allow_origins(app: web.Application, allowed: Callable[[], Collection[str]]) 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         if known(request):
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+            response.headers["Access-Control-Expose-Headers"] = _SHOWN
             response.headers.add("Vary", "Origin")
 
     app.middlewares.append(preflight)

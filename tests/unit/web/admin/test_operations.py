@@ -19,6 +19,7 @@ from easyisp_edge.domain.permissions import Permission, Role, permissions_of
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError, NotFoundError, TooManyError
 from easyisp_edge.services.site import Site
+from easyisp_edge.web.admin.manual_payments import KEY_HEADER
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Listed, Shillings, next_cursor, read_cursor
 from easyisp_edge.web.admin.openapi import document
 from easyisp_edge.web.admin.operations import Answer, Call, Door, operation
@@ -202,6 +203,17 @@ async def test_only_known_origins_are_allowed(client: TestClient[Any, Any]) -> N
         assert "Access-Control-Allow-Origin" not in answer.headers
     async with client.get("/api/things", headers={"Origin": ORIGIN}) as answer:
         assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (401, ORIGIN)
+
+
+async def test_a_front_end_elsewhere_may_do_what_the_page_says(client: TestClient[Any, Any]) -> None:
+    """It may send the key that has a payment booked once, and read when to ask again and how a file is called."""
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "idempotency-key"}
+    async with client.options("/api/things", headers={"Origin": ORIGIN, **asking}) as answer:
+        assert KEY_HEADER in answer.headers["Access-Control-Allow-Headers"].split(", ")
+    async with client.post("/api/open", headers={"Origin": ORIGIN}) as answer:
+        assert answer.status == 429
+        shown = answer.headers["Access-Control-Expose-Headers"].split(", ")
+        assert {"Retry-After", "Content-Disposition"} <= set(shown)
 
 
 async def test_the_document_tells_what_is_served(client: TestClient[Any, Any]) -> None:
