@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import TypeAdapter, ValidationError
 
 from easyisp_edge.domain.permissions import Permission
@@ -18,7 +18,7 @@ from easyisp_edge.web.admin.whose import meant
 from easyisp_edge.web.requests import parse_object, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from easyisp_edge.domain.users import Caller
     from easyisp_edge.services.site import Site
@@ -56,7 +56,7 @@ class Desk:
     def routes(self, areas: Iterable[object]) -> list[web.RouteDef]:
         """All operations of those areas as routes."""
         return [
-            web.route(told.method, told.path, functools.partial(self._serve, area, told))
+            _route(told, functools.partial(self._serve, area, told))
             for area in areas
             for told in operations_of(type(area))
         ]
@@ -92,6 +92,13 @@ class Desk:
         """
         tenant_id = meant(caller, request.query.get(TENANT_QUERY), self.site)
         return self.site.named_tenant(None, field=TENANT_QUERY) if tenant_id is None else tenant_id
+
+
+def _route(told: Operation, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.RouteDef:
+    if told.method != hdrs.METH_GET:
+        return web.route(told.method, told.path, handler)
+    # No HEAD beside it: what is streamed would be sent all the same, and taken for the next answer.
+    return web.get(told.path, handler, allow_head=False)
 
 
 def _read_query(model: type[M], request: web.Request) -> M:

@@ -572,6 +572,14 @@ async def test_an_account_is_defused_on_its_way(counter: Counter) -> None:
     assert (await counter.exported())[0]["account"] == '\'=HYPERLINK("http://x")'
 
 
+async def test_its_head_alone_is_not_given(counter: Counter) -> None:
+    """Who asks by HEAD is told what there is in its place; nothing follows that would be taken for the next answer."""
+    await counter.receive()
+    async with counter.client.head(EXPORT, headers={"Authorization": "Bearer ADMIN"}) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+    assert len(await counter.exported()) == 1
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=5))
 def test_rows_come_back_from_csv(rows: list[tuple[str, str]]) -> None:
     """Whatever is in them, a reader of RFC 4180 gets it back."""
