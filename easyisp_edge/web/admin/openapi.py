@@ -21,7 +21,7 @@ from easyisp_edge.web.admin.problems import PROBLEM_TYPE, Problem
 from easyisp_edge.web.admin.serving import TENANT_QUERY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from easyisp_edge.web.admin.operations import Operation
 
@@ -83,13 +83,23 @@ class _Schemas:
 
     def of(self, kind: Any, mode: str) -> dict[str, Any]:
         schema = TypeAdapter(kind).json_schema(by_alias=True, ref_template=_REF, mode=mode)  # type: ignore[arg-type]
-        self.definitions |= schema.pop("$defs", {})
+        self.add(schema.pop("$defs", {}))
         name = schema.get("title")
         if isinstance(kind, type) and isinstance(name, str) and "properties" in schema:
             name = re.sub(r"\W+", "_", name).strip("_")
-            self.definitions[name] = schema
+            self.add({name: schema})
             return {"$ref": _REF.format(model=name)}
         return schema
+
+    def add(self, definitions: Mapping[str, Any]) -> None:
+        """Take in schemas by their names.
+
+        Raises:
+            ValueError: Two would have one name, and one of them would stand for both.
+        """
+        for name, schema in definitions.items():
+            if self.definitions.setdefault(name, schema) != schema:
+                raise ValueError(f"two schemas are called {name}")
 
 
 def _described(area: type[Any], told: Operation, schemas: _Schemas) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def _parameters(told: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
         parameters.append({"name": TENANT_QUERY, "in": "query", "description": words, "schema": {"type": "string"}})
     if told.query is not None:
         schema = told.query.model_json_schema(by_alias=True, ref_template=_REF, mode="validation")
-        schemas.definitions |= schema.pop("$defs", {})
+        schemas.add(schema.pop("$defs", {}))
         needed = schema.get("required", [])
         for name, each in schema["properties"].items():
             parameter = {"name": name, "in": "query", "required": name in needed, "schema": each}

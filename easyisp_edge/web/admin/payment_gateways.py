@@ -113,7 +113,7 @@ class PaymentGatewayModel(ApiModel):
     problem: str | None = Field(description="Why it is not used, and what to do; null where it is.")
 
 
-class Done(ApiModel):
+class Succeeded(ApiModel):
     """It is done."""
 
     success: Literal[True] = True
@@ -183,22 +183,22 @@ class PaymentGatewaysArea:
         except ConfigError as error:
             raise _refused(error) from None
 
-    @operation("DELETE", _PATH + "/{id}", needs=Permission.SETTINGS_PAYMENT_GATEWAY, answers=Done, refusals=(409,))
-    async def remove_payment_gateway(self, call: Call) -> Done:
+    @operation("DELETE", _PATH + "/{id}", needs=Permission.SETTINGS_PAYMENT_GATEWAY, answers=Succeeded, refusals=(409,))
+    async def remove_payment_gateway(self, call: Call) -> Succeeded:
         """Take a payment gateway away.
 
         What was paid through it stays. Refused while somebody is paying through it.
         """
         await self.desk.remove(call.tenant_id, call.path("id"), call.by)
-        return Done()
+        return Succeeded()
 
     @operation(
-        "POST", _PATH + "/{id}/default", needs=Permission.SETTINGS_PAYMENT_GATEWAY, answers=Done, refusals=(409,)
+        "POST", _PATH + "/{id}/default", needs=Permission.SETTINGS_PAYMENT_GATEWAY, answers=Succeeded, refusals=(409,)
     )
-    async def default_payment_gateway(self, call: Call) -> Done:
+    async def default_payment_gateway(self, call: Call) -> Succeeded:
         """Make a payment gateway the default, which serves what no other does."""
         await self.desk.make_default(call.tenant_id, call.path("id"), call.by)
-        return Done()
+        return Succeeded()
 
     @operation(
         "POST",

@@ -19,6 +19,7 @@ from easyisp_edge.domain.permissions import Permission, Role, permissions_of
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import InvalidError, NotFoundError, TooManyError
 from easyisp_edge.services.site import Site
+from easyisp_edge.web.admin.areas import AREAS
 from easyisp_edge.web.admin.manual_payments import KEY_HEADER
 from easyisp_edge.web.admin.models import ApiModel, CursorQuery, Listed, Shillings, next_cursor, read_cursor
 from easyisp_edge.web.admin.openapi import document
@@ -234,6 +235,33 @@ async def test_the_document_tells_what_is_served(client: TestClient[Any, Any]) -
     assert "security" not in told["paths"]["/api/open"]["post"]
     amount = told["components"]["schemas"]["NewThing"]["properties"]["paidAmount"]
     assert (amount["type"], amount["multipleOf"]) == ("number", 0.01)
+
+
+def test_no_schema_stands_for_another() -> None:
+    """Two models of one name are no document: clients made from it would read one as the other."""
+    again = type("Thing", (ApiModel,), {"__annotations__": {"other": str}, "__doc__": "Another thing."})
+
+    class OtherArea:
+        """Other things."""
+
+        @operation("GET", "/api/others", needs=Door.OPEN, answers=again, of_tenant=False)
+        async def show_other(self, _call: Call) -> None:
+            """Show another thing."""
+
+    with pytest.raises(ValueError, match="Thing"):
+        document([ThingsArea, OtherArea])
+
+
+def test_what_is_done_is_told_as_it_is_answered() -> None:
+    """Each area's own: that a login is over comes with a message, that a gateway is gone without."""
+    told = document(AREAS)
+
+    def answer(path: str, method: str) -> set[str]:
+        schema = told["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
+        return set(told["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"])
+
+    assert answer("/api/auth/logout", "post") == {"success", "message"}
+    assert answer("/api/payment-gateways/{id}", "delete") == {"success"}
 
 
 @given(
