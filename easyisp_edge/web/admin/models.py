@@ -24,7 +24,12 @@ class ApiModel(BaseModel):
 
     # Built when first needed: a box that nobody looks after by HTTP has no memory for it.
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, arbitrary_types_allowed=True, defer_build=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        arbitrary_types_allowed=True,
+        defer_build=True,
+        json_schema_serialization_defaults_required=True,  # what goes out is always all there
     )
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from easyisp_edge.errors import InvalidError, UnavailableError
 from easyisp_edge.web.admin.models import ApiModel
@@ -31,6 +31,8 @@ class Fault(ApiModel):
 
 class Problem(ApiModel):
     """Why something was not done."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)  # null is left out here
 
     type: str = Field(description="`urn:easyisp-edge:problem:` and the code.")
     title: str = Field(description="The HTTP status in words.")

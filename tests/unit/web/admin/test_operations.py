@@ -264,6 +264,16 @@ def test_what_is_done_is_told_as_it_is_answered() -> None:
     assert answer("/api/payment-gateways/{id}", "delete") == {"success"}
 
 
+def test_what_is_always_answered_is_not_optional() -> None:
+    """Clients need not look whether a cursor is there at all; of a problem, what does not apply is left out."""
+    schemas = document(AREAS)["components"]["schemas"]
+    assert "nextCursor" in schemas["Listed_Transaction"]["required"]
+    assert set(schemas["Done"]["required"]) == {"success", "message"}
+    assert set(schemas["WebhookAccepted"]["required"]) == {"ResultCode", "ResultDesc"}
+    assert {"field", "details"}.isdisjoint(schemas["Problem"]["required"])
+    assert schemas["NewManualPayment"]["required"] == ["customerId", "amount"]
+
+
 @given(
     st.datetimes(timezones=st.just(UTC)),
     st.text("0123456789abcdef-", min_size=1, max_size=40),
