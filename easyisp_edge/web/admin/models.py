@@ -52,7 +52,8 @@ Shillings = Annotated[
     Money,
     BeforeValidator(_money),
     PlainSerializer(Money.as_json, return_type=int | float),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": _SHILLINGS_MOST, "multipleOf": 0.01}),
+    # No `multipleOf`: in the arithmetic of most who check it, 0.07 is no multiple of 0.01.
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": _SHILLINGS_MOST, "examples": [50, 50.5]}),
 ]
 """An amount, as a whole or two-decimal number of shillings on the wire."""
 

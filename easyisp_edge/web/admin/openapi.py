@@ -44,7 +44,8 @@ def document(areas: Iterable[type[Any]]) -> dict[str, Any]:
         "info": {
             "title": "EasyISP Edge: the back office",
             "version": __version__,
-            "description": "Amounts are shillings (KES), times UTC. What goes wrong is a problem document (RFC 9457).",
+            "description": "Amounts are shillings (KES) with two decimals at most, times UTC."
+            " What goes wrong is a problem document (RFC 9457).",
             "license": {"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
         },
         "servers": [{"url": "/"}],

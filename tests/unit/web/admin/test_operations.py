@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -234,7 +235,13 @@ async def test_the_document_tells_what_is_served(client: TestClient[Any, Any]) -
     assert set(tried) == {"application/json", "application/problem+json"}
     assert "security" not in told["paths"]["/api/open"]["post"]
     amount = told["components"]["schemas"]["NewThing"]["properties"]["paidAmount"]
-    assert (amount["type"], amount["multipleOf"]) == ("number", 0.01)
+    assert (amount["type"], amount["minimum"]) == ("number", 0)
+
+
+def test_the_document_allows_every_amount() -> None:
+    """As those who check by it reckon: in floats, of which a good part of all amounts are no multiples of a cent."""
+    assert 0.07 / 0.01 != 7
+    assert "multipleOf" not in json.dumps(document(AREAS))
 
 
 def test_no_schema_stands_for_another() -> None:
