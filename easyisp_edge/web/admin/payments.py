@@ -36,7 +36,7 @@ from easyisp_edge.web.admin.payment_export import MEDIA_TYPE, stream
 
 _PAGE_MAX = 1_000_000
 _SEARCH_LENGTH_MAX = 64
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DAY = re.compile(r"2\d{3}-\d\d-\d\d", re.ASCII)
 
 
 def _small(value: Any) -> Any:
@@ -47,13 +47,13 @@ def _small(value: Any) -> Any:
 def _day(value: Any) -> Any:
     """A day and nothing else: no instant, and no number of seconds."""
     if isinstance(value, str) and not _DAY.fullmatch(value):
-        raise PydanticCustomError("day", "must be a day such as 2026-01-31")
+        raise PydanticCustomError("day", "must be a day of this millennium, such as 2026-01-31")
     return value
 
 
 Status = Annotated[ListStatus, BeforeValidator(_small)]
 MoneyStatus = Annotated[Literal["completed", "refunded"], BeforeValidator(_small)]
-Day = Annotated[date, BeforeValidator(_day), Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 class ElectronicQuery(ApiModel):

@@ -437,6 +437,14 @@ async def test_days_are_nairobis_and_both_included(counter: Counter) -> None:
     assert await of(to="2026-11-20") == ""
 
 
+@pytest.mark.parametrize("day", ["1999-12-31", "3000-01-01", "2026-13-01", "2026-1-1", "2026-01-01T00:00"])
+async def test_what_is_no_day_is_refused_in_words(counter: Counter, day: str) -> None:
+    """The message is for people: nothing of the program that wrote it stands in it."""
+    told = await counter.get(EXPORT, 400, to=day)
+    assert told["field"] == "to"
+    assert "datetime." not in told["detail"]
+
+
 async def test_one_status_may_be_handed_out(counter: Counter) -> None:
     """What was given back, or what was not."""
     for receipt in (RECEIPT, OTHER_RECEIPT):
