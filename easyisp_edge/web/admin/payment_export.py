@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from easyisp_edge.domain.payments import NO_GATEWAY
 from easyisp_edge.domain.values import NAIROBI
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def row_of(payment: ListedPayment) -> tuple[str, ...]:
         defused(payment.account),
         defused(payment.description),
         "" if payment.disposition is None else payment.disposition.value,
-        defused(payment.gateway_id),
+        "" if payment.gateway_id == NO_GATEWAY else defused(payment.gateway_id),
         "" if payment.customer is None else payment.customer.customer_id,
         payment.key,
     )

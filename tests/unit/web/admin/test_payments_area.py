@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, Reason
+from easyisp_edge.domain.payments import NO_GATEWAY, Disposition, EvidenceSource, PaymentMethod, Reason
 from easyisp_edge.domain.values import NAIROBI, Money, Msisdn
 from easyisp_edge.errors import InvalidError, UnavailableError
 from easyisp_edge.services.back_office import payment_lists
 from easyisp_edge.services.back_office.payment_lists import PaymentLists, Span
 from easyisp_edge.services.back_office.statistics import StatisticsService
 from easyisp_edge.services.money.judgement import Judge, Receiver
-from easyisp_edge.store.payment_lists import ListStatus
-from easyisp_edge.web.admin.payment_export import COLUMNS, defused, shillings, written
+from easyisp_edge.store.payment_lists import ListedPayment, ListStatus
+from easyisp_edge.web.admin.payment_export import COLUMNS, defused, row_of, shillings, written
 from easyisp_edge.web.admin.payments import PaymentsArea
 from easyisp_edge.web.admin.serving import Desk
 from easyisp_edge.web.app import admin_app
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from aiohttp.test_utils import TestClient
 
-    from easyisp_edge.store.payment_lists import ListedPayment
     from easyisp_edge.store.store import Tables
 
 LIST, UNMATCHED, EXPORT = "/api/payments/electronic", "/api/payments/unmatched", "/api/payments/export.csv"
@@ -578,6 +577,18 @@ async def test_an_account_is_defused_on_its_way(counter: Counter) -> None:
     """What a payer types as account reaches no spreadsheet as a formula."""
     await counter.receive(account='=HYPERLINK("http://x")')
     assert (await counter.exported())[0]["account"] == '\'=HYPERLINK("http://x")'
+
+
+def test_what_came_by_no_gateway_names_none() -> None:
+    """The column of cash is empty: the sign that stands for it in the books is nothing to a reader of a list."""
+    at = datetime(2026, 11, 21, 6, tzinfo=UTC)
+    cash = ListedPayment(
+        *("id", None, Money.shillings(5), None, "", ListStatus.COMPLETED, None, at, NO_GATEWAY, PaymentMethod.CASH),
+        *(Disposition.WALLET, ""),
+    )
+    row = dict(zip(COLUMNS, row_of(cash), strict=True))
+    assert (row["gatewayId"], row["method"], row["amount"]) == ("", "CASH", "5.00")
+    assert dict(zip(COLUMNS, row_of(cash._replace(gateway_id="till")), strict=True))["gatewayId"] == "till"
 
 
 async def test_its_head_alone_is_not_given(counter: Counter) -> None:
