@@ -4,6 +4,7 @@ A code is money to whoever reads it: those who may not make vouchers see its las
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
@@ -41,6 +42,8 @@ from easyisp_edge.web.admin.models import (
 from easyisp_edge.web.admin.operations import Call, operation
 from easyisp_edge.web.texts import Texts
 
+# What the box's own commands call otherwise.
+_FIELDS: Mapping[str | None, str] = {"expires": "expiresOn"}
 _HIDDEN = "*"
 _SHOWN_LETTERS = 4
 _SHEET_HEADERS = {
@@ -162,7 +165,10 @@ class VouchersArea:
         """Make a batch of vouchers for a package, as it is now and at its price of now."""
         new = call.body(NewBatch)
         order = BatchOrder(new.package_id, new.count, call.tenant_id, new.expires_on, new.note or "")
-        return _batch(await self.desk.make(order, call.by))
+        try:
+            return _batch(await self.desk.make(order, call.by))
+        except InvalidError as error:
+            raise InvalidError(error.code, error.message, field=_FIELDS.get(error.field, error.field)) from None
 
     @operation("POST", "/api/vouchers/{batchId}/revoke", needs=Permission.VOUCHERS_REVOKE, answers=RevokedBatch)
     async def revoke_voucher_batch(self, call: Call) -> RevokedBatch:

@@ -94,6 +94,13 @@ async def test_what_cannot_be_made_is_refused(site: SiteOffice, change: dict[str
     assert site.sales.office.books.count("voucher_batches") == 0
 
 
+@pytest.mark.parametrize(("field", "value"), [("expiresOn", "2026-11-20"), ("expiresOn", "tomorrow"), ("count", 0)])
+async def test_a_refusal_names_the_field_as_it_was_sent(site: SiteOffice, field: str, value: Any) -> None:
+    """Whether it could not be read or could not be: the page marks the field by that name."""
+    told = await site.post("/api/vouchers", 400, json={"packageId": "1h", "count": 1, field: value})
+    assert told["field"] == field
+
+
 async def test_the_list_is_whole_and_newest_first(site: SiteOffice) -> None:
     """Page by page each batch of the tenant comes once, without a code."""
     made = [await make(site, 1) for _ in range(5)]
