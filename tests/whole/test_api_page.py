@@ -196,6 +196,21 @@ def test_what_the_text_names_is_there() -> None:
     assert {re.sub(r"\{\w+\}", "{}", each) for each in named} <= offered
 
 
+def test_lists_go_by_what_the_text_says() -> None:
+    """Those that the text names go by pages, one of them by a cursor, too; all others by a cursor and a limit."""
+    told = [each for area in AREAS for each in operations_of(area) if each.query is not None]
+    fields = {each.path: {one.alias or name for name, one in each.query.model_fields.items()} for each in told}  # type: ignore[union-attr]
+    paged = {path for path, names in fields.items() if names & {"page", "pageSize"}}
+    assert paged == {"/api/payments/electronic", "/api/payments/mpesa", "/api/payments/manual"}
+    assert all("limit" not in fields[path] for path in paged)
+    assert {path for path in paged if "cursor" in fields[path]} == paged - {"/api/payments/manual"}
+    assert {path for path, names in fields.items() if "cursor" in names} - paged == {
+        path for path, names in fields.items() if "limit" in names
+    }
+    text = PAGE.read_text(encoding="utf-8")
+    assert "go by `page` and `pageSize` in\nthe place of `limit`" in text
+
+
 def test_the_page_is_short_and_of_the_usual_width() -> None:
     """A developer reads it in one go, on any screen."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
