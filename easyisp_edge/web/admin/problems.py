@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from easyisp_edge.errors import EdgeError
 
 PROBLEM_TYPE = "application/problem+json"
+# What the library says in the words of programs. All patterns here ask for the same.
+_WORDS = {"string_pattern_mismatch": "must be one line of plain text"}
 
 
 class Fault(ApiModel):
@@ -64,7 +66,8 @@ class InvalidInputError(InvalidError):
     def of(cls, error: ValidationError) -> InvalidInputError:
         """What pydantic found, without repeating what was sent."""
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        return cls([Fault(field=".".join(map(str, each["loc"])), message=each["msg"]) for each in found])
+        told = ((each["loc"], _WORDS.get(each["type"], each["msg"])) for each in found)
+        return cls([Fault(field=".".join(map(str, place)), message=message) for place, message in told])
 
 
 def problem(_request: web.Request, status: int, error: EdgeError) -> web.Response:

@@ -153,6 +153,14 @@ async def test_what_cannot_be_is_refused(till: Till, body: dict[str, Any]) -> No
     assert till.office.books.count("payments") == 0
 
 
+async def test_what_cannot_be_a_line_is_refused_in_words(till: Till) -> None:
+    """People read them: no pattern that programs check by stands in them."""
+    sent = {"customerId": await till.customer(), "amount": 10, "description": "two\nlines"}
+    told = await asked(till.client, "POST", MANUAL, 400, json=sent)
+    assert told["detail"] == "description: must be one line of plain text"
+    assert told["details"] == [{"field": "description", "message": "must be one line of plain text"}]
+
+
 async def test_another_tenants_customer_is_not_there(till: Till) -> None:
     """404 with the same words as for one who does not exist; nothing is booked."""
     customer = await till.customer()
