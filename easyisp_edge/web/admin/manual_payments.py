@@ -10,7 +10,15 @@ from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.permissions import Permission
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.services.back_office.manual_payments import Listed, ManualPayments, TakenByHand
-from easyisp_edge.web.admin.models import LIMIT_MAX, ApiModel, Instant, Key, Line, Shillings, SumOfShillings
+from easyisp_edge.web.admin.models import (
+    LIMIT_MAX,
+    ApiModel,
+    Instant,
+    Key,
+    MaybeLine,
+    Shillings,
+    SumOfShillings,
+)
 from easyisp_edge.web.admin.operations import Call, operation
 
 Method = Literal["CASH", "BANK_TRANSFER", "CARD", "OTHER"]
@@ -62,7 +70,7 @@ class NewManualPayment(ApiModel):
     customer_id: Key
     amount: Shillings = Field(description="More than 0.")
     method: Method = "CASH"
-    description: Line | None = None
+    description: MaybeLine = None
     idempotency_key: Key | None = Field(
         default=None,
         description="Names this one payment: sent again under it, it is booked once. Or as the header Idempotency-Key.",

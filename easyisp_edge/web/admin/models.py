@@ -74,6 +74,15 @@ Line = Annotated[
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
+def _left_empty(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+# Pages send the fields they leave empty, too.
+MaybeLine = Annotated[Line | None, BeforeValidator(_left_empty)]
+MaybeKey = Annotated[Key | None, BeforeValidator(_left_empty)]
+
+
 class CursorQuery(ApiModel):
     """Which page of a list: from its beginning, or from where the page before it ended."""
 

@@ -23,9 +23,10 @@ from easyisp_edge.web.admin.models import (
     ApiModel,
     CursorQuery,
     Instant,
-    Key,
     Line,
     Listed,
+    MaybeKey,
+    MaybeLine,
     Shillings,
     SumOfShillings,
     next_cursor,
@@ -158,10 +159,10 @@ class MpesaStatisticsAnswer(ApiModel):
 class Assignment(ApiModel):
     """What unmatched money is for: the purchase with a pay code, or a customer."""
 
-    code: Line | None = Field(default=None, description="The pay code; or else the phone number.")
-    phone: Line | None = Field(default=None, description="The customer's number.")
-    package_id: Key | None = Field(default=None, description="What it buys; left out, it is credit.")
-    mac: Line | None = Field(default=None, description="The customer's device.")
+    code: MaybeLine = Field(default=None, description="The pay code; or else the phone number.")
+    phone: MaybeLine = Field(default=None, description="The customer's number.")
+    package_id: MaybeKey = Field(default=None, description="What it buys; left out, it is credit.")
+    mac: MaybeLine = Field(default=None, description="The customer's device.")
 
     @property
     def customer(self) -> ForCustomer:

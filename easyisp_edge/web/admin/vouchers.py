@@ -33,8 +33,8 @@ from easyisp_edge.web.admin.models import (
     CursorQuery,
     Instant,
     Key,
-    Line,
     Listed,
+    MaybeLine,
     Shillings,
     SumOfShillings,
     next_cursor,
@@ -61,7 +61,7 @@ class NewBatch(ApiModel):
     expires_on: date | None = Field(
         default=None, description="The last day on which they are taken, by Kenya's clock; null for no end."
     )
-    note: Line | None = None
+    note: MaybeLine = None
 
 
 class PackageOfBatch(ApiModel):

@@ -143,6 +143,7 @@ async def test_cash_goes_without_saying(till: Till) -> None:
         {"description": "x" * 201},
         {"customerId": ""},
         {"idempotencyKey": "x" * 65},
+        {"idempotencyKey": ""},
     ],
 )
 async def test_what_cannot_be_is_refused(till: Till, body: dict[str, Any]) -> None:
@@ -151,6 +152,13 @@ async def test_what_cannot_be_is_refused(till: Till, body: dict[str, Any]) -> No
     sent = {"customerId": customer, "amount": 10, **body}
     await asked(till.client, "POST", MANUAL, 400, json=sent)
     assert till.office.books.count("payments") == 0
+
+
+@pytest.mark.parametrize("left_empty", ["", "  ", None])
+async def test_a_description_may_be_left_empty(till: Till, left_empty: str | None) -> None:
+    """Pages send the fields they leave empty, too; the list has none then."""
+    await till.take(await till.customer(), description=left_empty)
+    assert [each["description"] for each in (await till.listed())["transactions"]] == [None]
 
 
 async def test_what_cannot_be_a_line_is_refused_in_words(till: Till) -> None:

@@ -320,6 +320,13 @@ async def test_a_wrong_assignment_changes_nothing(counter: Counter, body: dict[s
     assert counter.office.payment(RECEIPT).disposition.value == "unmatched"
 
 
+async def test_what_a_page_leaves_empty_is_not_said(counter: Counter) -> None:
+    """Its fields for the pay code, the package and the device come along, and say nothing."""
+    key = await counter.receive()
+    told = await counter.assign(key, {"code": "", "phone": "0712345678", "packageId": "", "mac": " "})
+    assert (told["payment"]["disposition"], told["grant"]) == ("wallet", None)
+
+
 async def test_money_is_assigned_once(counter: Counter) -> None:
     """Who comes second is told what it is booked as."""
     key = await counter.receive()

@@ -94,6 +94,12 @@ async def test_what_cannot_be_made_is_refused(site: SiteOffice, change: dict[str
     assert site.sales.office.books.count("voucher_batches") == 0
 
 
+async def test_a_note_may_be_left_empty(site: SiteOffice) -> None:
+    """Pages send the fields they leave empty, too."""
+    told = await site.post("/api/vouchers", 201, json={"packageId": "1h", "count": 1, "note": ""})
+    assert told["note"] == ""
+
+
 @pytest.mark.parametrize(("field", "value"), [("expiresOn", "2026-11-20"), ("expiresOn", "tomorrow"), ("count", 0)])
 async def test_a_refusal_names_the_field_as_it_was_sent(site: SiteOffice, field: str, value: Any) -> None:
     """Whether it could not be read or could not be: the page marks the field by that name."""
