@@ -93,7 +93,7 @@ class VoucherService:
         Raises:
             InvalidError: `voucher.mistyped`: it is no code.
             NotFoundError: `voucher.unknown`.
-            ConflictError: `voucher.used`: by another device, or it is used up.
+            ConflictError: `voucher.used`: by another device; or `voucher.over`: what it got is used up.
             RefusedError: `voucher.revoked`, `voucher.expired`, `voucher.closed_here` (not for this router or service),
                 or `voucher.locked`: too many wrong ones were tried.
         """
@@ -165,7 +165,7 @@ class VoucherService:
         Raises:
             InvalidError: `voucher.mistyped`: it is no code.
             NotFoundError: `voucher.unknown`.
-            ConflictError: `voucher.used`: it is used up; `grant.moved_often`: it has moved often enough today.
+            ConflictError: `voucher.over`: it is used up; `grant.moved_often`: it has moved often enough today.
             RefusedError: As for `redeem`.
         """
         holder, guesser = Holder(tenant_id, mac, router_id, service), guesser or str(mac)
@@ -221,7 +221,7 @@ class VoucherService:
         grant = _got(tables, found, holder)
         admission = tables.grants.admission_by_id(grant.grant_id)
         if admission is None or not admission.usable_at(self.settlement.clock.now()):
-            raise _used()
+            raise _over()
         return grant
 
 
@@ -251,12 +251,16 @@ def _got(tables: Tables, found: Found, holder: Holder) -> Grant:
         raise LookupError(found.voucher.voucher_id)
     _refuse_elsewhere(found.version.package, holder)
     if grant.state is GrantState.ENDED:
-        raise _used()
+        raise _over()
     return grant
 
 
 def _used() -> ConflictError:
     return ConflictError("voucher.used", "This voucher has been used already.")
+
+
+def _over() -> ConflictError:
+    return ConflictError("voucher.over", "What this voucher was for is used up.")
 
 
 def _unknown() -> NotFoundError:

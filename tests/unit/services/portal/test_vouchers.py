@@ -103,12 +103,13 @@ async def test_of_many_who_are_at_it_at_once_one_wins(shop: PaperShop) -> None:
     assert shop.office.books.count("grants") == 1
 
 
-async def test_what_is_used_up_is_used(shop: PaperShop) -> None:
-    """Also for the device it was for."""
+async def test_what_is_used_up_is_over(shop: PaperShop) -> None:
+    """Whoever used it up is not told that it was somebody else."""
     [code] = await shop.make()
     grant = await shop.redeem(code)
     await shop.office.books.store.write(lambda tx: end(tx, grant, "time", START))
-    assert await refusal(shop, code, ConflictError) == "voucher.used"
+    assert await refusal(shop, code, ConflictError) == "voucher.over"
+    assert await refusal(shop, code, ConflictError, mac=OTHER_MAC) == "voucher.over"
 
 
 async def test_a_grant_that_moved_takes_its_voucher_along(shop: PaperShop) -> None:

@@ -108,7 +108,7 @@ async def test_what_is_used_up_or_taken_back_does_not_move(shop: PaperShop) -> N
     await shop.office.books.store.write(lambda tx: end(tx, grant, "time", START))
     await shop.desk.revoke(revoked, None, "mary")
     assert [elsewhere(shop, code) for code in (ended, revoked)] == [None, None]
-    assert await refusal(shop, ConflictError, ended) == "voucher.used"
+    assert await refusal(shop, ConflictError, ended) == "voucher.over"
     assert await refusal(shop, RefusedError, revoked) == "voucher.revoked"
 
 
