@@ -71,9 +71,19 @@ def phone_page(
 
 
 def closed_page(
-    pages: Pages, *, language: str, shop: Shop, why: Closure, device: str = "", here: str | None = None
+    pages: Pages,
+    *,
+    language: str,
+    shop: Shop,
+    why: Closure,
+    device: str = "",
+    trial: str | None = None,
+    here: str | None = None,
 ) -> bytes:
-    """That nothing can be bought: M-Pesa is not set up, or there are no packages."""
+    """That nothing can be bought: M-Pesa is not set up, or there are no packages.
+
+    Below it what works all the same: a free trial, and the one box.
+    """
     return pages.render(
         "closed",
         language,
@@ -81,6 +91,7 @@ def closed_page(
         here or f"/?d={device}",
         device,
         text=pages.texts.get(language, f"closed.{why}"),
+        trial=trial,
     )
 
 

@@ -248,10 +248,11 @@ class PortalPages:
     ) -> bytes:
         shop, tenant_id = self.portal.shop(visit.tenant), visit.tenant.id
         packages = self.portal.shelf.offers(tenant_id, None if visit.router is None else visit.router.id)
+        trial = None if (free := self._trial(visit)) is None else self.portal.offer(free, language).duration
         payable = [package for package in packages if self._has_gateway(tenant_id, package)]
         if not payable:
             why: Closure = "gateway" if packages else "packages"
-            return closed_page(self.portal.pages, language=language, shop=shop, why=why, device=device)
+            return closed_page(self.portal.pages, language=language, shop=shop, why=why, device=device, trial=trial)
         offers = [self.portal.offer(package, language) for package in payable]
         return choose_page(
             self.portal.pages,
@@ -261,7 +262,7 @@ class PortalPages:
             device=device,
             notice=notice,
             credit=None if credit is None else str(credit),
-            trial=None if (trial := self._trial(visit)) is None else self.portal.offer(trial, language).duration,
+            trial=trial,
             outages=self._outages(visit, language),
         )
 

@@ -282,6 +282,20 @@ class TestTrial:
             assert status == 409
             assert (await post(stage, "/trial", lang="en"))[0] == 400
 
+    async def test_where_nothing_is_on_sale(self, tmp_path: Path) -> None:
+        """Nor M-Pesa set up: what is given for free and vouchers need neither."""
+        files = {"tenants.toml": TENANTS, "gateways.toml": "", "packages.toml": PACKAGES + MORE}
+        async with Stage(tmp_path, files=files) as stage:
+            code = await voucher(stage)
+            page = words_of((await stage.get("/", mac=MAC))[1])
+            assert "Nothing on sale just now" in page
+            assert "20 min, once a day" in page
+            assert (await post(stage, "/trial", d=await token_of(stage), lang="en"))[0] == 303
+            await stage.until_online()
+            status, _ = await find(stage, code, OTHER_MAC)
+            assert status == 303
+            await stage.until_online(OTHER_MAC)
+
     async def test_not_where_the_owner_gives_none(self, stage: Stage) -> None:
         """Then there is no word of it."""
         assert "/trial" not in (await stage.get("/", mac=MAC))[1]

@@ -176,6 +176,7 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "connecting, form": waiting("connecting", **both, offer=offer, login_form=LOGIN),
         "closed, gateway": closed_page(PAGES, **both, why="gateway"),
         "closed, packages": closed_page(PAGES, **both, why="packages"),
+        "closed, trial": closed_page(PAGES, **both, why="packages", trial=said),
         "error, said": error_page(PAGES, **both, status=400, message=said),
         "choose, trial and outages": choose_page(
             PAGES, **both, offers=[offer], device="abc", trial=said, outages=[said] * 2
@@ -359,6 +360,11 @@ class TestTexts:
             ("grant.unknown", set()),
             ("grant.shut", set()),
             ("rate.limited", {"seconds"}),
+            ("tenant.unknown", set()),
+            ("trial.closed", set()),
+            ("trial.not_needed", set()),
+            ("trial.used", set()),
+            ("voucher.over", set()),
         ],
     )
     def test_errors_a_customer_may_meet(self, code: str, values: set[str]) -> None:
@@ -748,10 +754,11 @@ class TestBeside:
     """What stands beside the main way: the box, vouchers, signing out, receipts, problems."""
 
     def test_one_box_takes_everything(self) -> None:
-        """On the first page and on its own: one field, and nobody has to say what it is."""
+        """On the first page, also where nothing is on sale, and on its own: nobody has to say what it is."""
         for page in (
             choose_page(PAGES, language="sw", shop=SHOP, offers=[OFFER], device="abc"),
             every_page("sw")["box, told"],
+            closed_page(PAGES, language="sw", shop=SHOP, why="gateway", device="abc"),
         ):
             (form,) = [form for form in Read(page).all("form") if form["action"] == "/find"]
             assert form["method"] == "post"
