@@ -734,6 +734,10 @@ class TestClaims:
         page = claim(ClaimNews("refused", "UJ25X7KQ3M", Refusal.UNKNOWN_RECEIPT))
         assert "/paid?package=day-1&d=abc&lang=en" in links(page)
 
+    def test_a_mistyped_code_can_be_typed_anew(self) -> None:
+        """While it is looked for in vain, for two days at most, nobody else tells that it was mistyped."""
+        assert "/paid?package=day-1&d=abc&lang=en" in links(claim("verifying"))
+
     def test_access_in_advance_is_told_as_such(self) -> None:
         """For how long, before and after the device is online."""
         assert "online for 15 min" in Read(claim(ClaimNews("verifying", seconds_left=900))).text["main"]
