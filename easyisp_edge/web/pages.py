@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _TEXTS_CHOSEN = (
     "language.name",
     *(f"waiting.{phase}.{part}" for phase in get_args(Phase) for part in ("title", "text")),
+    *(f"waiting.given.{part}" for part in ("title", "text")),
     *(f"claim.{step}.{part}" for step in get_args(ClaimStep) if step != "refused" for part in ("title", "text")),
     "claim.verifying.staff",
     *(f"refused.{reason}.{part}" for reason in Refusal for part in ("title", "text")),

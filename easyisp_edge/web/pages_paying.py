@@ -41,15 +41,18 @@ def waiting_page(
     menu: PayMenu | None = None,
     login_form: LoginForm | None = None,
     outages: Sequence[str] = (),
+    paid: bool = True,
     device: str = "",
     here: str | None = None,
 ) -> bytes:
     """What is being waited for: the PIN, news of a lost push, late news, or the router.
 
     Until the money is in, `menu` is the other way to pay; where the prompt should come, the page names it, and what
-    to do where no prompt has come, only after some seconds.
+    to do where no prompt has come, only after some seconds. Who is being connected and has not `paid` for it just now,
+    by a voucher or for free, is not thanked for money.
     """
     said = functools.partial(pages.texts.get, language)
+    words = "waiting.given" if phase == "connecting" and not paid else f"waiting.{phase}"
     hint_after = max(0, HINT_AFTER_SECONDS - int(seconds_waited))
     left = max(0, PROMPT_SHOWN_SECONDS - int(seconds_waited)) if phase == "prompted" else 0
     return pages.render(
@@ -61,8 +64,9 @@ def waiting_page(
         offer=offer,
         phase=phase,
         step=phase,
-        title=said(f"waiting.{phase}.title"),
-        text=said(f"waiting.{phase}.text", phone=phone_masked.replace(" ", NO_BREAK)),
+        title=said(f"{words}.title"),
+        text=said(f"{words}.text", phone=phone_masked.replace(" ", NO_BREAK)),
+        paid_for=paid,
         poll_url=poll_url,
         menu=menu,
         menu_title=said("menu.late" if phase == "expired" else "menu.title"),

@@ -195,6 +195,7 @@ class StandingPages:
             menu=menu,
             login_form=self._login_form(standing, view),
             outages=self._down(view, paying=standing.step is not Step.CONNECTING),
+            paid=purchase is not None or standing.claim is not None,
         )
 
     def _claim(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:

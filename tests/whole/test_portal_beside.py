@@ -474,6 +474,16 @@ class TestDown:
         await stage.until_status(purchase_id, "completed")
         for path in (f"/p/{purchase_id}", f"/v/{code}"):
             assert "The hotspot does not answer just now" in words_of((await stage.get(path, mac=OTHER_MAC))[1])
+        assert "Payment received" in words_of((await stage.get(f"/p/{purchase_id}"))[1])
+
+    async def test_with_the_router_away_a_voucher_is_no_payment(self, stage: Stage) -> None:
+        """Who waits to be let on by one is not thanked for money, nor told a price."""
+        code = await voucher(stage)
+        await stage.router.unreachable()
+        assert (await find(stage, code))[0] == 303
+        page = words_of((await stage.get("/", mac=MAC))[1])
+        assert "Connecting you" in page
+        assert "KES" not in page
 
 
 class TestRefusedByTheRouter:

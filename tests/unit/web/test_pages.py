@@ -174,6 +174,7 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "shut, nights": shut(**both, offer=replace(offer, hours=nights), opens="22:00", receipt=said),
         "shut": shut(**both, offer=replace(offer, hours=said), opens=said),
         "connecting, form": waiting("connecting", **both, offer=offer, login_form=LOGIN),
+        "connecting, given": waiting("connecting", **both, offer=offer, paid=False),
         "closed, gateway": closed_page(PAGES, **both, why="gateway"),
         "closed, packages": closed_page(PAGES, **both, why="packages"),
         "closed, trial": closed_page(PAGES, **both, why="packages", trial=said),
@@ -869,6 +870,15 @@ class TestFollowing:
             page = Read(body)
             assert page.all("main") == [{"data-poll": "/poll?p=1", "data-step": step}]
             assert re.search(rb'<noscript><meta http-equiv="refresh" content="\d+"></noscript>', body)
+
+    def test_who_paid_nothing_is_not_thanked_for_it(self) -> None:
+        """What a voucher or nothing at all was given for names no price, and no payment."""
+        assert "Payment received" in Read(waiting("connecting")).text["main"]
+        given = Read(waiting("connecting", paid=False)).text["main"]
+        assert "Connecting you" in given
+        assert OFFER.name in given
+        assert OFFER.price not in given
+        assert "ayment" not in given
 
     def test_prompted_names_phone_and_warns(self) -> None:
         """While the prompt is open the page says on which phone, for how long, and not to pay twice."""

@@ -178,7 +178,7 @@ async def test_a_shut_package_says_when_it_opens(door: Door) -> None:
     assert 'data-step="shut"' in swahili
     assert 'data-seconds-left="46800"' in swahili
     door.books.time.advance(13 * 3600)
-    assert "We are connecting you now" in await door.page()
+    assert "Connecting you" in await door.page()
 
 
 async def test_time_online_ends_by_no_clock(door: Door) -> None:
