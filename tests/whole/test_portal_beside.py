@@ -568,6 +568,19 @@ class TestInABrowser:
             await customer.at("online")
             assert stage.router.is_online(OTHER_MAC)
 
+    async def test_a_receipt_typed_on_another_device_brings_it_over(self, tmp_path: Path) -> None:
+        """Code first, then the number it was paid from, each typed once: the other device is on, and the first off."""
+        async with BrowsedStage(tmp_path, files={"gateways.toml": LISTED}) as stage, stage.customer() as customer:
+            await online(stage)
+            await customer.open(OTHER_MAC)
+            await customer.page.fill("#box", stage.daraja.debits[0].receipt)
+            await customer.page.locator("form[action='/find'] button").click()
+            await customer.page.fill("#phone", PHONE)
+            await customer.page.locator("form[action='/paid'] button").click()
+            await customer.at("online")
+            await stage.until_online(OTHER_MAC)
+            await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the first device off")
+
     async def test_a_prompt_that_does_not_come(self, tmp_path: Path) -> None:
         """What to do about it shows up after some seconds by itself, and nothing is sent a second time."""
         async with BrowsedStage(tmp_path) as stage, stage.customer() as customer:

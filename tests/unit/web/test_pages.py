@@ -735,6 +735,14 @@ class TestClaims:
         page = claim(ClaimNews("refused", "UJ25X7KQ3M", Refusal.UNKNOWN_RECEIPT))
         assert "/paid?package=day-1&d=abc&lang=en" in links(page)
 
+    def test_who_paid_what_is_used_elsewhere_types_the_number_alone(self) -> None:
+        """The code is there already; who only names a device reads no code, and goes by the whole form."""
+        page = Read(claim(ClaimNews("refused", "UJ25X7KQ3M", Refusal.USED)))
+        assert [form["action"] for form in page.all("form")] == ["/paid"]
+        assert page.fields() == {"package": "day-1", "d": "abc", "lang": "en", "text": "UJ25X7KQ3M", "phone": ""}
+        assert not Read(claim(ClaimNews("refused", None, Refusal.USED))).all("form")
+        assert not Read(claim(ClaimNews("refused", "UJ25X7KQ3M", Refusal.UNKNOWN_RECEIPT))).all("form")
+
     def test_a_mistyped_code_can_be_typed_anew(self) -> None:
         """While it is looked for in vain, for two days at most, nobody else tells that it was mistyped."""
         assert "/paid?package=day-1&d=abc&lang=en" in links(claim("verifying"))
