@@ -51,6 +51,17 @@ class VoucherPages:
         vouchers, tenant_id, guesser = self.portal.vouchers, visit.tenant.id, guesser_for(self.portal, request, visit)
         package = vouchers.package_of(tenant_id, code, mac=device.mac, router_id=device.router_id, guesser=guesser)
         moves = None if package is not None else used_elsewhere(self.portal, tenant_id, device, code, guesser)
+        if device.mac is not None and moves is None:
+            why = vouchers.refusal_of(
+                tenant_id,
+                code,
+                mac=device.mac,
+                router_id=device.router_id,
+                service=Service.HOTSPOT,
+                guesser=guesser,
+            )
+            if why is not None:  # nobody is promised what the next tap refuses
+                return self._wrong(visit, device, language, why, code)
         login_url = None if visit.router is None else visit.router.login_url
         page = voucher_page(
             self.portal.pages,

@@ -253,6 +253,22 @@ class TestVoucherPage:
                 if leads:
                     assert answer.headers["Location"].startswith(f"/v/{code.replace('-', '')}?d=")
 
+    async def test_a_used_up_one_promises_nothing(self, stage: Stage) -> None:
+        """Its picture scanned once more: the page says at once that it is used up, and leads on."""
+        code = await voucher(stage)
+        await find(stage, code)
+        await stage.until_online()
+        await stage.until_running()
+        status, page = await stage.get(f"/v/{code}", mac=MAC)
+        assert (status, 'action="/voucher"' in page) == (200, True)
+        stage.time.move(3601)
+        await stage.daemon.parts.access.end_round()
+        for mac in (MAC, OTHER_MAC):
+            status, page = await stage.get(f"/v/{code}", mac=mac)
+            assert status == 409
+            assert "is used up. Choose a package" in words_of(page)
+            assert 'action="/voucher"' not in page
+
     async def test_a_wrong_code_says_so(self, stage: Stage) -> None:
         """By its address, by the form; an unknown one, too."""
         status, page = await stage.get("/v/K7M3-PQ4A-BCDE", mac=MAC)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Package, PackageVersion, Service
     from easyisp_edge.domain.values import MacAddress
     from easyisp_edge.domain.vouchers import Voucher, VoucherBatch
+    from easyisp_edge.errors import EdgeError
     from easyisp_edge.services.access.lockout import Lockout
     from easyisp_edge.services.money.settlement import SettlementService
     from easyisp_edge.store.store import Tables
@@ -128,6 +129,33 @@ class VoucherService:
         state = found.voucher.state_at(self.settlement.clock.now(), found.batch)
         return found.version.package if state is VoucherState.AVAILABLE else None
 
+    def refusal_of(
+        self,
+        tenant_id: str,
+        code: str,
+        *,
+        mac: MacAddress,
+        router_id: str | None,
+        service: Service,
+        guesser: str | None = None,
+    ) -> EdgeError | None:
+        """What `redeem` would refuse a device with, before anything is taken; None where it would not.
+
+        It is not counted as guessing: whoever asks this asks `package_of` too.
+        """
+        tables, holder = self.settlement.store.read, Holder(tenant_id, mac, router_id, service)
+        try:
+            found = find(tables, tenant_id, self._read(code, router_id or "", guesser or str(mac)))
+            if found is None:
+                raise _unknown()
+            if found.voucher.state is VoucherState.AVAILABLE:
+                self._refuse_unused(found, holder)
+            else:
+                _again(tables, found, holder)
+        except (InvalidError, NotFoundError, ConflictError, RefusedError) as error:
+            return error
+        return None
+
     def held_elsewhere(
         self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None, guesser: str | None = None
     ) -> Package | None:
@@ -192,10 +220,8 @@ class VoucherService:
             raise LookupError("a voucher went away")
         if found.voucher.state is not VoucherState.AVAILABLE:
             return _again(tx, found, holder)
+        self._refuse_unused(found, holder)
         now, package = self.settlement.clock.now(), found.version.package
-        if found.batch.is_expired_at(now):
-            raise RefusedError("voucher.expired", "This voucher is too old. Ask where you bought it.")
-        _refuse_elsewhere(package, holder)
         voucher, buyer = found.voucher, Buyer(holder.tenant_id, package.service, None, holder.mac, None)
         books = self.settlement.judge(tx).books
         grant = books.give(buyer, found.version, Funding.VOUCHER, voucher=voucher.voucher_id)
@@ -203,6 +229,11 @@ class VoucherService:
         data = {"grant": grant.grant_id, "router": holder.router_id, "priceCents": package.price.cents}
         tx.events.append(Stream.MONEY, "voucher.redeemed", voucher.voucher_id, data)
         return grant
+
+    def _refuse_unused(self, found: Found, holder: Holder) -> None:
+        if found.batch.is_expired_at(self.settlement.clock.now()):
+            raise RefusedError("voucher.expired", "This voucher is too old. Ask where you bought it.")
+        _refuse_elsewhere(found.version.package, holder)
 
     def _move(self, tx: Tables, code: str, holder: Holder) -> Grant:
         found = find(tx, holder.tenant_id, code)

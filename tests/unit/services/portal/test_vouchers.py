@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -224,6 +224,28 @@ async def test_what_it_is_for_is_told_before_it_is_taken(shop: PaperShop) -> Non
     for _ in range(GUESSES.device):
         assert shop.vouchers.package_of(TENANT, UNKNOWN, mac=MAC, router_id=ROUTER) is None
     assert await refusal(shop, code) == "voucher.locked"
+
+
+async def test_what_would_be_refused_is_told_before(shop: PaperShop) -> None:
+    """In the words it is refused with, and nothing is taken or counted; its own device would not be refused."""
+    code, old, back = await shop.make(count=3, expires_on=START.date())
+    [home] = await shop.make("home")
+
+    def why(code: str, mac: MacAddress = MAC) -> str | None:
+        where: dict[str, Any] = {"router_id": ROUTER, "service": Service.HOTSPOT}
+        refused = shop.vouchers.refusal_of(TENANT, code, mac=mac, **where)
+        return None if refused is None else refused.code
+
+    assert [why(each) for each in (code, "hello", home)] == [None, "voucher.mistyped", "voucher.closed_here"]
+    for _ in range(GUESSES.device):
+        assert why(UNKNOWN) == "voucher.unknown"
+    grant = await shop.redeem(code)
+    await shop.desk.revoke(back, None, "mary")
+    assert [why(code), why(code, OTHER_MAC), why(back)] == [None, "voucher.used", "voucher.revoked"]
+    await shop.office.books.store.write(lambda tx: end(tx, grant, "time", START))
+    shop.office.books.time.advance(24 * 3600)
+    assert [why(code), why(old)] == ["voucher.over", "voucher.expired"]
+    assert shop.office.books.count("grants") == 1
 
 
 async def test_it_is_worth_what_it_was_made_for(shop: PaperShop) -> None:
