@@ -46,6 +46,7 @@ def phone_page(
     ways: Ways,
     phone: str = "",
     error: str | None = None,
+    asked: bool = False,
     outages: Sequence[str] = (),
     here: str | None = None,
 ) -> bytes:
@@ -53,7 +54,8 @@ def phone_page(
 
     The form posts `package`, `d`, `lang`, `key` and `phone` to `/buy`, and `prompt=no` to pay from the menu;
     that for the credit posts the same without a phone to `/credit`. `phone` and `error` are what was typed
-    before and what was wrong with it, in the page's language.
+    before and what was wrong with it, in the page's language. Where the device has a phone `asked` already, the page
+    that waits for that is one tap away.
     """
     return pages.render(
         "phone",
@@ -66,6 +68,7 @@ def phone_page(
         ways=ways,
         phone=phone,
         error=error,
+        asked=asked,
         outages=outages,
     )
 

@@ -284,9 +284,14 @@ class PortalPages:
             ways=self._ways(visit, package),
             phone="" if tried is None else tried.phone,
             error=None if tried is None else self.portal.say(tried.error, language),
+            asked=tried is not None and self._has_asked(visit),
             outages=self._outages(visit, language),
         )
         return self._shown.answer(visit.tenant, page, status=200 if tried is None else status_of(tried.error))
+
+    def _has_asked(self, visit: Visit) -> bool:
+        mac, asked = visit.device.mac, {Step.PROMPTED, Step.UNKNOWN}
+        return mac is not None and self.portal.standing.of_device(visit.tenant.id, mac).step in asked
 
     def _has_menu(self, visit: Visit, package: Package) -> bool:
         gateway = self.portal.site.config.gateway_for(visit.tenant.id, package.service)

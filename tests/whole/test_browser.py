@@ -158,6 +158,22 @@ async def test_a_busy_phone_is_not_asked_again(tmp_path: Path) -> None:
         await _one_push(stage)
 
 
+async def test_who_is_told_to_answer_that_prompt_finds_its_page(tmp_path: Path) -> None:
+    """Another package for a phone that is asked already: refused, with a way to the page that follows the prompt."""
+    async with BrowsedStage(tmp_path) as stage, stage.customer() as customer, stage.handset() as handset:
+        await customer.order()
+        await customer.page.go_back()
+        await customer.page.get_by_role("link", name="Choose another package").click()
+        await customer.choose("1 day")
+        await customer.give_number()
+        await customer.page.locator("#wrong").wait_for()
+        await customer.page.get_by_role("link", name="Back to what was asked for").click()
+        await customer.at("prompted")
+        await handset.look()
+        await handset.enter_pin()
+        await customer.at("online")
+
+
 async def test_cancelled_then_paid(tmp_path: Path) -> None:
     """Cancelled on the phone: the page says so by itself, and trying again leads online."""
     options = DarajaOptions.unhurried()

@@ -154,6 +154,7 @@ def every_page(language: str, shop: Shop = SHOP, offer: Offer = OFFER, said: str
         "choose, credit": choose_page(PAGES, **both, offers=[offer], device="abc", credit=said),
         "phone": phone(**both, offer=offer),
         "phone, wrong": phone(**both, offer=offer, key=said, phone=said, error=said),
+        "phone, asked": phone(**both, offer=offer, error=said, asked=True),
         "phone, credit": phone(**both, offer=offer, ways=Ways(menu=True, credit=said)),
         "phone, prompt only": phone(**both, offer=offer, ways=Ways()),
         "phone, menu only": phone(**both, offer=offer, ways=Ways(prompt=False, menu=True)),
