@@ -68,8 +68,8 @@ class BoxPages:
         form = await read_form(request)
         visit, text = visit_of_form(self.portal, request, form), form.get("text", "")
         asked = _Asked(visit, self.portal.language(request, form.get("lang")), text, understood(text))
+        refuse_strangers(self.portal, request, visit.device.mac)
         try:
-            refuse_strangers(self.portal, request, visit.device.mac)
             return await self._lead(asked, request)
         except (InvalidError, NotFoundError, ConflictError, RefusedError) as error:
             return self._say(asked, self.portal.say(error, asked.language), status=status_of(error))
