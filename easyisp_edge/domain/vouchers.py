@@ -114,11 +114,6 @@ def read_voucher_code(text: str) -> str | None:
     return letters if check_character(letters[:-1]) == letters[-1] else None
 
 
-def is_mistyped_voucher_code(text: str) -> bool:
-    """Whether a text has the length of a voucher code and nothing else's, and is none: somebody mistyped it."""
-    return _letters(text) is not None and read_voucher_code(text) is None
-
-
 def grouped(code: str) -> str:
     """A code as people read it: `ABCD-EFGH-JKMN`."""
     return "-".join(code[at : at + _GROUP] for at in range(0, len(code), _GROUP))

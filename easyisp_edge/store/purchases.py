@@ -158,12 +158,6 @@ class PurchasesTable:
             instant(until),
         )
 
-    def latest_open_of_phone(self, tenant_id: str, phone: Msisdn) -> Purchase | None:
-        """What a phone may be paying a tenant for just now; of several the newest."""
-        return self._one(
-            f"WHERE phone = ? AND tenant_id = ? AND {_OPEN} ORDER BY created_at DESC LIMIT 1", phone.digits, tenant_id
-        )
-
     def recent_of_device(self, tenant_id: str, mac: MacAddress, since: datetime) -> list[Purchase]:
         """What a device bought or tried to buy of a tenant since then, newest first."""
         return self._many(

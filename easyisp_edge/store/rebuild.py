@@ -6,8 +6,6 @@ it points to may come later. `finish` makes what follows from them, and says whe
 
 from __future__ import annotations
 
-import functools
-import itertools
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from easyisp_edge.store.changes import columns_in
 from easyisp_edge.store.takings import TakingsTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from easyisp_edge.domain.event_lines import Line
     from easyisp_edge.domain.events import Stream
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from easyisp_edge.store.events import EventsTable
     from easyisp_edge.store.store import Store, Tables
 
-PAGE_EVENTS_MAX = 500
 _COUNTED_BY_DAY = ("payments", "purchases")
 
 
@@ -155,24 +152,6 @@ class Rebuild:
         unknown = row.keys() - set(self.columns(table))
         if unknown:
             raise KeyError(f"{table}.{min(unknown)}")
-
-
-async def take_events(store: Store, stream: Stream, lines: Sequence[bytes]) -> int:
-    """Take a page of lines into the books; after an interruption the same lines may come again.
-
-    Money is to come before usage, each from where it stands. At most `PAGE_EVENTS_MAX` events share a transaction.
-
-    Raises:
-        EdgeError: As `Rebuild.take` and `Store.rewrite`; what came before the transaction it happened in is kept.
-    """
-    number, rest = 0, iter(lines)
-    while page := list(itertools.islice(rest, PAGE_EVENTS_MAX)):
-        number = await store.rewrite(functools.partial(_take, stream=stream, page=page))
-    return number
-
-
-def _take(tx: Tables, stream: Stream, page: Sequence[bytes]) -> int:
-    return tx.rebuild.take(stream, page)
 
 
 async def finish(store: Store) -> None:

@@ -82,11 +82,6 @@ class VouchersTable:
         row = self._sql.execute(_SELECT + "WHERE tenant_id = ? AND code = ?", (tenant_id, code)).fetchone()
         return None if row is None else _read(row)
 
-    def by_grant(self, grant_id: str) -> Voucher | None:
-        """The voucher that got a grant."""
-        row = self._sql.execute(_SELECT + "WHERE grant_id = ?", (grant_id,)).fetchone()
-        return None if row is None else _read(row)
-
     def of_batch(self, batch_id: str) -> list[Voucher]:
         """All vouchers of a batch, in order."""
         rows = self._sql.execute(_SELECT + "WHERE batch_id = ? ORDER BY number", (batch_id,))

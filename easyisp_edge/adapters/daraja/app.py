@@ -77,11 +77,6 @@ class DarajaApp:
         self._read_methods: dict[str, str] = {}  # by path, where it turned out not to be POST
         self.reach = Reach()
 
-    @property
-    def query_interval_seconds(self) -> float:
-        """The present distance between two queries; longer than configured while Daraja complains."""
-        return self._pace.interval_seconds
-
     def instant(self) -> datetime:
         """Now, for signing: by the box, or by Daraja's last token answer while the box does not know the time."""
         if self._clock.state is not ClockState.UNSET or self._party_time is None:

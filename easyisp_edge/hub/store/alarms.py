@@ -52,13 +52,3 @@ class Alarm(NamedTuple):
 async def add_alarms(tx: Transaction, alarms: Sequence[Alarm]) -> None:
     """Count alarms; each site, kind and hour once."""
     await tx.put((_PUT, sorted(alarms)))
-
-
-async def alarms_since(tx: Transaction, at: str) -> list[Alarm]:
-    """What came since then, the last first."""
-    rows = await tx.rows(
-        "SELECT site_id, kind, hour, times, first_at, last_at, detail FROM alarms WHERE last_at >= $1"
-        " ORDER BY last_at DESC",
-        at,
-    )
-    return [Alarm(*row) for row in rows]

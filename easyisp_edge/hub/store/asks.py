@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from easyisp_edge.hub.store.database import Transaction
 
-NEVER_TAKEN = ""
-
 
 class Ask(NamedTuple):
     """A look-up that is wanted.

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from easyisp_edge.domain.routers import HotspotHost
-    from easyisp_edge.domain.values import MacAddress
 
 # Addresses are lent, and lent again: what was seen longer ago says nothing of who has one now.
 SEEN_FOR_SECONDS = 300.0
@@ -62,8 +61,3 @@ class Presence:
         if now - self._seen_at.get(router_id, float("-inf")) > SEEN_FOR_SECONDS:
             return None
         return self._hosts[router_id].get(address)
-
-    def address_of(self, router_id: str, mac: MacAddress) -> str | None:
-        """Where a device was last seen behind a router; None where it was not."""
-        hosts = self._hosts.get(router_id, {}).values()
-        return next((host.address for host in hosts if host.mac == mac), None)

@@ -614,10 +614,10 @@ async def test_a_throttled_query_slows_the_pace_until_answers_come_again() -> No
     gateway = Gateway(payload("fault_spike_arrest_429.json", 429), payload("query_pending_4999.json"))
     with pytest.raises(UnavailableError):
         await ask(gateway.client)
-    assert gateway.app.query_interval_seconds == pytest.approx(25.2)
+    assert gateway.app._pace.interval_seconds == pytest.approx(25.2)
     await ask(gateway.client)
     assert gateway.posted_at == pytest.approx([0, 25.2])
-    assert gateway.app.query_interval_seconds == pytest.approx(22.68)
+    assert gateway.app._pace.interval_seconds == pytest.approx(22.68)
 
 
 async def test_a_query_repeated_for_a_dead_token_takes_another_turn() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.hub.store.alarms import alarms_since
+from easyisp_edge.hub.store.alarms import Alarm
 from tests.fakes.hub_stage import parts_of
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.events import Stream
     from easyisp_edge.hub.hub import Hub
+    from easyisp_edge.hub.store.database import Database
 
 TABLES = (
     "sites", "enrol_codes", "lanes", "streams", "events", "forked_events", "parked_events", "projection_errors",
@@ -27,11 +28,19 @@ async def stored(hub: Hub, site_id: str, stream: Stream) -> list[bytes]:
     return [row[1] for row in rows]
 
 
+async def all_alarms(database: Database) -> list[Alarm]:
+    """All alarms, the last first."""
+    async with database.reading() as tx:
+        rows = await tx.rows(
+            "SELECT site_id, kind, hour, times, first_at, last_at, detail FROM alarms ORDER BY last_at DESC"
+        )
+    return [Alarm(*row) for row in rows]
+
+
 async def alarms(hub: Hub, site_id: str) -> dict[str, int]:
     """The alarms of a site: kind and how often."""
     await parts_of(hub).alarms.flush()
-    async with parts_of(hub).database.reading() as tx:
-        found = await alarms_since(tx, "")
+    found = await all_alarms(parts_of(hub).database)
     counted: dict[str, int] = {}
     for alarm in found:
         if alarm.site_id == site_id:

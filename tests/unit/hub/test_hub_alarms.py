@@ -12,21 +12,13 @@ from easyisp_edge.domain.sync import BATCH_OCTETS_MOST
 from easyisp_edge.hub.alarms import Alarms
 from easyisp_edge.hub.batches import unpacked
 from easyisp_edge.hub.refusals import RequestRefused
-from easyisp_edge.hub.store.alarms import alarms_since
 from easyisp_edge.hub.store.database import open_database
 from easyisp_edge.timekeeping import BoxClock
 from tests.fakes.clocks import ManualTime
+from tests.unit.hub.seen import all_alarms
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from easyisp_edge.hub.store.alarms import Alarm
-    from easyisp_edge.hub.store.database import Database
-
-
-async def found(database: Database) -> list[Alarm]:
-    async with database.reading() as tx:
-        return await alarms_since(tx, "")
 
 
 async def test_the_first_of_an_hour_is_written_at_once_and_the_others_are_counted(tmp_path: Path) -> None:
@@ -35,15 +27,15 @@ async def test_the_first_of_an_hour_is_written_at_once_and_the_others_are_counte
     time = ManualTime()
     alarms = Alarms(database, BoxClock(time, None))
     await alarms.note("one", "signature", "the first")
-    assert [(alarm.times, alarm.detail) for alarm in await found(database)] == [(1, "the first")]
+    assert [(alarm.times, alarm.detail) for alarm in await all_alarms(database)] == [(1, "the first")]
     for turn in range(100):
         await alarms.note("one", "signature", f"\udcff\0{turn}")
-    assert [alarm.times for alarm in await found(database)] == [1]
+    assert [alarm.times for alarm in await all_alarms(database)] == [1]
     await alarms.flush()
-    assert [(alarm.times, alarm.detail) for alarm in await found(database)] == [(101, "\\udcff99")]
+    assert [(alarm.times, alarm.detail) for alarm in await all_alarms(database)] == [(101, "\\udcff99")]
     time.advance(timedelta(hours=1).total_seconds())
     await alarms.note("one", "signature", "x" * 10_000)
-    later, before = await found(database)
+    later, before = await all_alarms(database)
     assert (later.times, len(later.detail), before.times) == (1, 200, 101)
     await database.close()
 
@@ -61,7 +53,7 @@ async def test_what_cannot_be_written_is_counted_on(tmp_path: Path) -> None:
     async with database.transaction() as tx:
         await tx.rows("ALTER TABLE away RENAME TO alarms")
     await alarms.flush()
-    assert [alarm.times for alarm in await found(database)] == [3]
+    assert [alarm.times for alarm in await all_alarms(database)] == [3]
     await database.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sqlite3
@@ -13,17 +14,17 @@ from easyisp_edge.domain.event_lines import PARKED, parked_line
 from easyisp_edge.domain.events import GENESIS, Stream, chain
 from easyisp_edge.domain.row_images import ROWS
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError
-from easyisp_edge.store import rebuild
 from easyisp_edge.store.digests import digests
-from easyisp_edge.store.rebuild import finish, take_events
+from easyisp_edge.store.rebuild import finish
 from tests.fakes.clocks import START
 from tests.unit.shop import MAC, add_grant, open_books
 from tests.unit.store.told_books import Box, Business
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from easyisp_edge.store.store import Tables
+    from easyisp_edge.store.store import Store, Tables
 
 DAY = [
     (name, number)
@@ -194,15 +195,26 @@ def test_rows_may_make_way_for_each_other() -> None:
     assert other.sql.execute(names).fetchall() == [("grant-1", "USER000002", 30, 40), ("grant-2", "USER000001", 0, 0)]
 
 
-async def test_a_new_box_for_a_dead_one(told: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def take(store: Store, stream: Stream, lines: Sequence[bytes]) -> int:
+    """Take lines page by page, each in a transaction of its own."""
+    last = 0
+    for begin in range(0, len(lines), 10):
+        last = await store.rewrite(functools.partial(_take_page, stream=stream, page=lines[begin : begin + 10]))
+    return last
+
+
+def _take_page(tx: Tables, stream: Stream, page: Sequence[bytes]) -> int:
+    return tx.rebuild.take(stream, page)
+
+
+async def test_a_new_box_for_a_dead_one(told: Box, tmp_path: Path) -> None:
     """Through the store, in small transactions, with others at work: rows and readers see all, and it sells on."""
-    monkeypatch.setattr(rebuild, "PAGE_EVENTS_MAX", 10)
     async with open_books(tmp_path) as books:
         await books.store.write(lambda tx: tx.changes.begin(START, standing=False))
         for stream in Stream:
             lines = told.lines(stream)
-            assert await take_events(books.store, stream, lines[:15]) == 15
-            assert await take_events(books.store, stream, lines) == len(lines)
+            assert await take(books.store, stream, lines[:15]) == 15
+            assert await take(books.store, stream, lines) == len(lines)
         await finish(books.store)
         assert digests(books.store._database.reading) == told.digests()
         assert books.store.read.payments.recent("default", 5)
@@ -218,7 +230,7 @@ async def test_missing_pages_are_said(told: Box, tmp_path: Path) -> None:
             Stream.MONEY, 1, GENESIS, kind=ROWS, key="books", at=START, clock="synced",
             data={"rows": {"trials": [{"tenant_id": "d", "mac": "m", "day": "2026-11-21", "grant_id": "nobody"}]}},
         ).body  # fmt: skip
-        await take_events(books.store, Stream.MONEY, [line])
+        await take(books.store, Stream.MONEY, [line])
         with pytest.raises(ConflictError, match="trials"):
             await finish(books.store)
         await books.store.rewrite(lambda tx: tx.events._sql.execute("DELETE FROM trials"))
@@ -229,7 +241,7 @@ async def test_a_page_that_fails_leaves_nothing_and_all_guards(told: Box, tmp_pa
     async with open_books(tmp_path) as books:
         lines = told.lines(Stream.MONEY)
         with pytest.raises(EdgeError):
-            await take_events(books.store, Stream.MONEY, [*lines[:50], b"{}"])
+            await books.store.rewrite(lambda tx: _take_page(tx, Stream.MONEY, [*lines[:50], b"{}"]))
         assert books.count("events") == 0
         guarded = await books.store.survey(lambda tx: tx.events._sql.execute(_TRIGGERS).fetchall())
         assert guarded == told.sql.execute(_TRIGGERS).fetchall()

@@ -74,7 +74,6 @@ def test_one_is_used_once() -> None:
     a_batch(tx)
     used, second = redeem(tx), tx.vouchers.of_batch("K7M3PQ")[1]
     assert used.state is VoucherState.USED
-    assert tx.vouchers.by_grant(used.grant_id or "") == used
     with pytest.raises(sqlite3.IntegrityError, match="taken once"):
         tx.vouchers.use(used, used.grant_id or "", START)
     with pytest.raises(sqlite3.IntegrityError, match="taken once"):

@@ -621,20 +621,6 @@ async def test_money_finds_what_it_may_pay(till: Till) -> None:
     assert purchases.payable("elsewhere", HOUR.price, began, ended) == []
 
 
-async def test_a_payer_finds_what_is_open(till: Till) -> None:
-    """The newest a tenant asked that phone for and of which nothing final is known."""
-    purchases = till.books.store.read.purchases
-    assert purchases.latest_open_of_phone(TENANT, PAYER) is None
-    offer = await till.service.start_purchase(ORDER, prompt=False)
-    till.books.time.advance(1)
-    prompted = await till.try_again(1)
-    assert purchases.latest_open_of_phone(TENANT, PAYER) == prompted
-    await settlement(till).take_callback(till.token, not_paid(EvidenceSource.STK_CALLBACK, checkout="ws_CO_1"))
-    assert purchases.latest_open_of_phone(TENANT, PAYER) == offer
-    assert purchases.latest_open_of_phone("elsewhere", PAYER) is None
-    assert purchases.latest_open_of_phone(TENANT, OTHER_PHONE) is None
-
-
 async def test_a_device_finds_what_it_tried(till: Till) -> None:
     """At one tenant, since a moment, newest first."""
     first = await till.service.start_purchase(ORDER, prompt=False)

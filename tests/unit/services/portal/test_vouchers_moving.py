@@ -57,7 +57,7 @@ async def test_it_goes_to_the_other_device_with_the_time_it_has_left(shop: Paper
     assert (found.grant_id, found.mac, found.seconds_left) == (grant.grant_id, OTHER_MAC, grant.seconds_left)
     assert shop.office.books.count("grants") == 1
     assert shop.office.granted == [TENANT]
-    voucher = shop.office.tables.vouchers.by_grant(grant.grant_id)
+    voucher = shop.office.tables.vouchers.by_code(TENANT, code)
     assert voucher is not None
     told = shop.office.tables.events.told(grant.grant_id, "grant.moved")
     assert told == {"mac": OTHER_MAC.text, "voucher": voucher.voucher_id}
