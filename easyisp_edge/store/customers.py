@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from easyisp_edge.domain.values import MacAddress
 
-_SELECT = "SELECT customer_id, tenant_id, service, phone, last_mac, total_spent_cents, created_at FROM customers "
+NAME = "coalesce(c.phone, c.last_mac, '')"
+"""What a customer `c` is called in lists, in SQL: the number, else the device; empty where neither is known."""
+
+_SELECT = (
+    "SELECT customer_id, tenant_id, service, phone, last_mac, total_spent_cents, created_at,"  # noqa: S608 - constants
+    f" {NAME} FROM customers c "
+)
 # Up to so many whose numbers begin alike are sorted by age; of more, the newest are soon met among all by age.
 _SORTED_MAX = 2000
 _ONE_OF = "+tenant_id = :tenant_id AND customer_id IN (SELECT customer_id FROM customers WHERE "
@@ -50,6 +56,7 @@ class Customer(NamedTuple):
         last_mac: The device they last paid from, where known.
         total_spent: What they paid in all.
         created_at: When they first paid.
+        name: What they are called in lists, as `NAME` says.
     """
 
     customer_id: str
@@ -59,6 +66,7 @@ class Customer(NamedTuple):
     last_mac: MacAddress | None
     total_spent: Money
     created_at: datetime
+    name: str
 
 
 class CustomersTable:
@@ -138,6 +146,12 @@ class CustomersTable:
         row = self._sql.execute("SELECT last_mac FROM customers WHERE customer_id = ?", (customer_id,)).fetchone()
         return None if row is None else read_optional_mac(row[0])
 
+    def name_of(self, customer_id: str) -> str:
+        """What a customer is called in lists, as `NAME` says."""
+        query = f"SELECT {NAME} FROM customers c WHERE customer_id = ?"  # noqa: S608 - a constant
+        row = self._sql.execute(query, (customer_id,)).fetchone()
+        return "" if row is None else str(row[0])
+
     def of_device(self, tenant_id: str, mac: MacAddress) -> list[str]:
         """The customers who last paid from this device."""
         rows = self._sql.execute(
@@ -212,4 +226,5 @@ def _read(row: tuple[Any, ...]) -> Customer:
         read_optional_mac(row[4]),
         Money(row[5]),
         read_instant(row[6]),
+        row[7],
     )

@@ -15,6 +15,7 @@ from easyisp_edge.domain.paging import Page, Position
 from easyisp_edge.domain.payments import Disposition, PaymentMethod, Reason
 from easyisp_edge.domain.values import NAIROBI, Money, Msisdn
 from easyisp_edge.store.columns import instant, read_instant
+from easyisp_edge.store.customers import NAME
 from easyisp_edge.store.payment_search import attempt_terms, find, payment_terms
 from easyisp_edge.store.takings import TakingsTable
 
@@ -169,13 +170,13 @@ def _read_attempt(row: Any) -> ListedPayment:
 
 _STATUS_OF = {"failed": ListStatus.FAILED, "expired": ListStatus.EXPIRED}
 _PAYMENT_ROWS = (
-    "SELECT t.payment_id, t.mpesa_receipt_number, t.amount_cents, t.phone, t.account, t.customer_id,"
-    " coalesce(c.phone, c.last_mac, ''), t.created_at, t.gateway_id, t.method, t.disposition, t.description"
+    "SELECT t.payment_id, t.mpesa_receipt_number, t.amount_cents, t.phone, t.account, t.customer_id,"  # noqa: S608
+    f" {NAME}, t.created_at, t.gateway_id, t.method, t.disposition, t.description"
     " FROM payments t LEFT JOIN customers c ON c.customer_id = t.customer_id"
 )
 _ATTEMPT_ROWS = (
-    "SELECT t.account_reference, t.amount_cents, t.phone, t.state, c.customer_id,"
-    " coalesce(c.phone, c.last_mac, ''), t.created_at, t.gateway_id, v.name, t.reason, t.result_description"
+    "SELECT t.account_reference, t.amount_cents, t.phone, t.state, c.customer_id,"  # noqa: S608 - constants
+    f" {NAME}, t.created_at, t.gateway_id, v.name, t.reason, t.result_description"
     " FROM purchases t LEFT JOIN package_versions v ON v.version_id = t.package_version_id"
     " LEFT JOIN customers c ON (c.tenant_id, c.service, c.phone) = (t.tenant_id, t.service, t.phone)"
 )

@@ -227,7 +227,8 @@ def _page(tables: Tables, tenant_id: str, skipped: int, size: int) -> ManualPage
         if skipped < by_day[day]:
             before = midnight_of(date.fromisoformat(day) + timedelta(days=1))
             taken = tables.payments.taken_by_hand(tenant_id, before, size, skipped=skipped)
-            return ManualPage([Listed(each, _name(tables, each.customer_id)) for each in taken], total)
+            listed = [Listed(each, tables.customers.name_of(each.customer_id or "")) for each in taken]
+            return ManualPage(listed, total)
         skipped -= by_day[day]
     return ManualPage([], total)
 
@@ -242,10 +243,3 @@ def _the_same(booked: Payment, taken: TakenByHand) -> Payment:
         message = "This key was used for another payment already; take a new key for each."
         raise ConflictError("payment.key_used", message, payment=booked.payment_id)
     return booked
-
-
-def _name(tables: Tables, customer_id: str | None) -> str:
-    if customer_id is None:
-        return ""
-    phone, mac = tables.customers.phone_of(customer_id), tables.customers.mac_of(customer_id)
-    return phone.digits if phone is not None else "" if mac is None else mac.text

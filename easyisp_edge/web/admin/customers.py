@@ -132,10 +132,9 @@ def _begins(typed: str) -> str:
 
 def _told(listed: ListedCustomer) -> dict[str, Any]:
     customer = listed.customer
-    named = customer.last_mac.text if customer.last_mac is not None else ""
     return {
         "id": customer.customer_id,
-        "name": named if customer.phone is None else customer.phone.digits,
+        "name": customer.name,
         "phone": customer.phone,
         "connection_type": "HOTSPOT" if customer.service is Service.HOTSPOT else "PPPOE",
         "last_mac": customer.last_mac,
