@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from easyisp_edge.domain.networks import network_of
 from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.edge_routes import read_body
 from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.once import OnceAMinute
 from easyisp_edge.hub.refusals import RequestRefused
-from easyisp_edge.hub.sources import network_of, source_of
+from easyisp_edge.hub.sources import source_of
 from easyisp_edge.hub.store import callbacks, down
 from easyisp_edge.hub.store.sites import CLOSED
 

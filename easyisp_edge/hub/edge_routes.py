@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
+from easyisp_edge.domain.networks import network_of
 from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, renewal_proof
 from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.answers import Answer, as_json, as_lines, as_refusal, signed, signed_enrolment
@@ -23,7 +24,7 @@ from easyisp_edge.hub.forks import keep_forked
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.keys import KEY_OCTETS, SIGNATURE_OCTETS, exact_base64, is_signed
 from easyisp_edge.hub.refusals import RequestRefused, not_any_more, old_epoch, too_long, unreadable
-from easyisp_edge.hub.sources import network_of, source_of
+from easyisp_edge.hub.sources import source_of
 from easyisp_edge.hub.store import asks, down, sites, streams
 
 if TYPE_CHECKING:

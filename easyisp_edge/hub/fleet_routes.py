@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from easyisp_edge.domain.networks import network_of
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError, UnavailableError
 from easyisp_edge.hub.fleet import DAYS_MOST
 from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.pages import CSP, FleetPages
-from easyisp_edge.hub.sources import network_of, source_of
+from easyisp_edge.hub.sources import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _ADDRESS_LENGTH = 45
-_NETWORK_BITS = 64
 
 
 def source_of(request: web.Request, proxies: Collection[str]) -> str:
@@ -26,18 +25,6 @@ def source_of(request: web.Request, proxies: Collection[str]) -> str:
         return peer
     last = ",".join(request.headers.getall("X-Forwarded-For", [])).rpartition(",")[2].strip()
     return last if _is_address(last) else peer
-
-
-def network_of(source: str) -> str:
-    """What is counted as one where addresses are: of IPv6 the network, for one customer has all of its addresses."""
-    if not _is_address(source):
-        return source
-    address = ipaddress.ip_address(source.partition("%")[0])
-    if isinstance(address, ipaddress.IPv4Address):
-        return source
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
 
 
 def _is_address(text: str) -> bool:

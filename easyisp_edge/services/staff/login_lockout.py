@@ -12,11 +12,11 @@ bring one about.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from easyisp_edge.domain.networks import network_of
 from easyisp_edge.errors import TooManyError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # Of each count so many are remembered at most; then the one that was tried longest ago is forgotten.
 KEYS_MAX = 4096
-_NETWORK_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +147,3 @@ class LoginLockout:
             wait = standing[-counts.most] + span - now
             message = "There were too many wrong tries. Wait a while, or have the password set on the box itself."
             raise TooManyError("login.locked", message, retry_after_seconds=max(1.0, wait))
-
-
-def network_of(source: str) -> str:
-    """What counts as one address: of IPv6 the network, for whoever has one has all of it."""
-    try:
-        address = ipaddress.ip_address(source)
-    except ValueError:
-        return source
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))

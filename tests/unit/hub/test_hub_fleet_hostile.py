@@ -16,7 +16,6 @@ from easyisp_edge.domain.sync import Lane
 from easyisp_edge.hub.fleet_routes import WRONG_MOST
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.projecting import AMOUNT_MOST, TEXT_OCTETS_MOST
-from easyisp_edge.hub.sources import network_of
 from easyisp_edge.hub.store.fleet import ROWS_MOST, TENANTS_MOST
 from tests.fakes.hub_stage import parts_of
 from tests.unit.hub.seen import alarms
@@ -220,23 +219,6 @@ async def test_who_shows_the_secret_is_never_sent_away(small: Stage) -> None:
 
     assert set(await asyncio.gather(*(without() for _ in range(WRONG_MOST + 5)))) == {401}
     assert (await small.get("/fleet"))[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("source", "network"),
-    [
-        ("196.201.214.200", "196.201.214.200"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::ffff", "2001:db8:1:2::/64"),
-        ("::ffff:196.201.214.200", "196.201.214.200"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", ""),
-        ("unix", "unix"),
-    ],
-)
-def test_who_has_many_addresses_is_counted_once(source: str, network: str) -> None:
-    """A customer of IPv6 has a network of 2**64 of them."""
-    assert network_of(source) == network
 
 
 def test_the_list_of_no_instants_bites() -> None:
