@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 EVENTS_MOST = 500
 BATCH_OCTETS_MOST = 256 * 1024
 ENROL_CODE_MINUTES = 15
+# How sites are called, and how numbers are written where no JSON says what they are.
+SITE_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+# Numbers of events, epochs and messages are below this.
+SEQ_MOST = 2**62
 _GROUPS, _GROUP_LENGTH = 8, 4
 
 

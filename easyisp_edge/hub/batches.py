@@ -10,15 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST
+from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, SEQ_MOST
 from easyisp_edge.hub.refusals import RequestRefused, behind, fork, gap, too_long, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from easyisp_edge.hub.store.streams import Head
-
-SEQ_MOST = 2**62
 
 
 def _no_number(word: str) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from easyisp_edge.domain.networks import network_of
+from easyisp_edge.domain.sync import SITE_ID
 from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.edge_routes import read_body
 from easyisp_edge.hub.floods import PerMinute
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 log.addFilter(OnceAMinute())
 
-_SITE = re.compile(r"[0-9a-f]{16}", re.ASCII)
 TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 BODY_MOST: Final = 16 * 1024
 # A busy site sells one package every few seconds, and all of M-Pesa asks from a few addresses.
@@ -123,7 +123,7 @@ class CallbackRoutes:
         """
         site_id, token = request.match_info["site"], request.match_info["token"]
         source = source_of(request, self._parts.config.proxies)
-        if not _SITE.fullmatch(site_id) or not TOKEN.fullmatch(token):
+        if not SITE_ID.fullmatch(site_id) or not TOKEN.fullmatch(token):
             raise nothing_here()
         site = await self._parts.doorkeeper.keys.ask(site_id)
         if site is None or site.state == CLOSED:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from easyisp_edge.domain.sync import Lane, Request
+from easyisp_edge.domain.sync import NUMBER, SITE_ID, Lane, Request
 from easyisp_edge.hub.gathering import Gathered
 from easyisp_edge.hub.keys import NOBODY, SIGNATURE_OCTETS, exact_base64, is_signed
 from easyisp_edge.hub.refusals import RequestRefused, counter_used, not_any_more, not_known
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from easyisp_edge.hub.store.database import Database, Transaction
     from easyisp_edge.hub.store.sites import Site
 
-_SITE = re.compile(r"[0-9a-f]{16}")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _LANES = frozenset(Lane)
 _REPLACED = (
     "This key counts no more: another box has taken the site over, or this one was put back to before it changed its"
@@ -73,10 +70,10 @@ def read_claim(headers: Mapping[str, str], target: str) -> Claim:
     if (
         signature is None
         or not target.isascii()
-        or not _SITE.fullmatch(site_id)
+        or not SITE_ID.fullmatch(site_id)
         or lane not in _LANES
-        or not _NUMBER.fullmatch(epoch)
-        or not _NUMBER.fullmatch(counter)
+        or not NUMBER.fullmatch(epoch)
+        or not NUMBER.fullmatch(counter)
     ):
         raise RequestRefused(HTTPStatus.UNAUTHORIZED, "unsigned", "Every request of a box is signed.")
     return Claim(site_id, int(epoch), Lane(lane), int(counter), signature)

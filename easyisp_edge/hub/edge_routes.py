@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.networks import network_of
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, renewal_proof
+from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, NUMBER, SEQ_MOST, renewal_proof
 from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.answers import Answer, as_json, as_lines, as_refusal, signed, signed_enrolment
-from easyisp_edge.hub.batches import SEQ_MOST, Batch, read_lines, unpacked
+from easyisp_edge.hub.batches import Batch, read_lines, unpacked
 from easyisp_edge.hub.doorkeeper import admit, read_claim
 from easyisp_edge.hub.floods import PerMinute
 from easyisp_edge.hub.forks import keep_forked
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.keys import KEY_OCTETS, SIGNATURE_OCTETS, exact_base64, is_signed
-from easyisp_edge.hub.refusals import RequestRefused, not_any_more, old_epoch, too_long, unreadable
+from easyisp_edge.hub.refusals import RequestRefused, not_confirmed, old_epoch, too_long, unreadable
 from easyisp_edge.hub.sources import source_of
 from easyisp_edge.hub.store import asks, down, sites, streams
 
@@ -44,7 +44,6 @@ _BODY_MOST = 16 * 1024
 _STREAMS = "/edge/v1/streams/"
 _BODY_SECONDS = 30.0
 _TEXT_LENGTH = 128
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _RECEIPT = re.compile(r"[A-Z0-9]{6,20}", re.ASCII)
 _GATEWAY = re.compile(r"[0-9A-Za-z_.-]{1,40}", re.ASCII)
 _ASKS_AN_HOUR = 120
@@ -170,7 +169,7 @@ class EdgeRoutes:
         """Events that the hub knows, for a box that lost them."""
         stream, after = _stream(request).value, _number(request, "after")
         if not asker.site.confirmed:
-            raise not_any_more("site.waiting", "A person has to confirm this box at the hub first.")
+            raise not_confirmed()
         async with self._admitted(asker) as tx:
             rows = await streams.events_after(tx, asker.claim.site_id, stream, after, EVENTS_MOST)
         compressed = "gzip" in request.headers.get("Accept-Encoding", "")
@@ -214,7 +213,7 @@ class EdgeRoutes:
             raise unreadable("The proof is not signed by the new key.")
         await self._check_epoch(asker)
         if site.public_key is None or not site.confirmed:
-            raise not_any_more("site.waiting", "A person has to confirm this box at the hub first.")
+            raise not_confirmed()
         async with self._admitted(asker) as tx:
             taken = key == site.public_key or await sites.announce_key(tx, site.site_id, site.public_key, key)
         if not taken:
@@ -245,7 +244,7 @@ class EdgeRoutes:
             raise unreadable("The gateway's short code is missing, or none.")
         await self._check_epoch(asker)
         if not asker.site.confirmed:
-            raise not_any_more("site.waiting", "A person has to confirm this box at the hub first.")
+            raise not_confirmed()
         hour_ago = instant(self._parts.clock.now() - _HOUR)
         async with self._admitted(asker) as tx:
             if await asks.asked_since(tx, asker.claim.site_id, hour_ago) >= _ASKS_AN_HOUR:
@@ -339,7 +338,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _number(request: web.Request, name: str) -> int:
     text = request.query.get(name, "")
-    if len(request.query.getall(name, [])) != 1 or not _NUMBER.fullmatch(text):
+    if len(request.query.getall(name, [])) != 1 or not NUMBER.fullmatch(text):
         raise unreadable(f"{name} has to be a number.")
     return int(text)
 

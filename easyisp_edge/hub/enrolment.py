@@ -143,7 +143,7 @@ class Enrolment:
             confirmed = await sites.confirm_site(tx, site_id, instant(self._clock.now()))
             site = (await sites.sites_of(tx, [site_id])).get(site_id)
             if site is None:
-                raise _no_site(site_id)
+                raise no_site(site_id)
             if not confirmed or site.public_key is None:
                 raise ConflictError(
                     "site.not_waiting", f"No box of this site waits to be confirmed: {_STANDS[site.state]}."
@@ -168,7 +168,7 @@ class Enrolment:
         """
         async with self._database.transaction() as tx:
             if not await sites.sites_of(tx, [site_id]):
-                raise _no_site(site_id)
+                raise no_site(site_id)
             await sites.close_site(tx, site_id)
             await tx.announce(site_id)
         self._bells.ring(site_id)
@@ -233,7 +233,8 @@ def _plain(shown: str) -> str:
     return "".join(shown.split()).lower()
 
 
-def _no_site(site_id: str) -> NotFoundError:
+def no_site(site_id: str) -> NotFoundError:
+    """What is said at the hub of a site that there is not."""
     return NotFoundError(
         "site.unknown", f"There is no site {site_id:.64}. easyisp-edge hub site list shows all sites and their ids."
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from easyisp_edge.domain.networks import network_of
+from easyisp_edge.domain.sync import SITE_ID
 from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError, UnavailableError
 from easyisp_edge.hub.fleet import DAYS_MOST
 from easyisp_edge.hub.floods import PerMinute
@@ -31,7 +32,6 @@ _DAYS = 7
 # A browser shows a mistyped password again for each file of a page.
 WRONG_MOST: Final = 30
 _NUMBER = re.compile(r"[1-9][0-9]?", re.ASCII)
-_SITE = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _CHALLENGE = 'Basic realm="EasyISP hub", charset="UTF-8"'
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -161,7 +161,7 @@ def _days(request: web.Request) -> int:
 
 def _asked_site(request: web.Request) -> str | None:
     site_id = request.query.get("site")
-    if site_id is not None and not _SITE.fullmatch(site_id):
+    if site_id is not None and not SITE_ID.fullmatch(site_id):
         raise NotFoundError("site.unknown", "There is no such site.")
     return site_id
 

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from easyisp_edge.domain.sync import SITE_ID
 from easyisp_edge.errors import EdgeError
 from easyisp_edge.hub.keys import BY_OTHERS
 
 _ShortCode = Annotated[str, Field(pattern=r"^[0-9]{5,10}$")]
-_SiteId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+_SiteId = Annotated[str, Field(pattern=f"^{SITE_ID.pattern}$")]
 _OCTETS_MAX = 4096
 _THIS_MACHINE = {"127.0.0.1", "::1", "localhost"}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.domain.sync import configuration_signed
 from easyisp_edge.errors import InvalidError, NotFoundError
+from easyisp_edge.hub.enrolment import no_site
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.keys import Seal
 from easyisp_edge.hub.store import down, publishing
@@ -65,7 +66,7 @@ class Publisher:
         async with self._database.transaction() as tx:
             version = await publishing.next_version(tx, site_id)
             if version is None:
-                raise _no_site(site_id)
+                raise no_site(site_id)
             at = instant(self._clock.now())
             sealed = self._seal.close(told[1], _place(site_id, version, "gateways"))
             await publishing.keep_configuration(tx, site_id, Configuration(version, told[0], sealed, at))
@@ -123,12 +124,6 @@ def open_message(seal: Seal, site_id: str, waiting: Mapping[str, Any]) -> dict[s
 
 def _place(site_id: str, version: int, what: str) -> str:
     return f"{site_id} {version} {what}"
-
-
-def _no_site(site_id: str) -> NotFoundError:
-    return NotFoundError(
-        "site.unknown", f"There is no site {site_id:.64}. easyisp-edge hub site list shows all sites and their ids."
-    )
 
 
 def _json(content: Any) -> str:

@@ -77,3 +77,8 @@ def not_known() -> RequestRefused:
 def not_any_more(code: str, message: str) -> RequestRefused:
     """Who asks is known, and may not do this."""
     return RequestRefused(HTTPStatus.FORBIDDEN, code, message)
+
+
+def not_confirmed() -> RequestRefused:
+    """Nobody has compared the box's key yet: it may tell, and is given nothing."""
+    return not_any_more("site.waiting", "A person has to confirm this box at the hub first.")

@@ -14,6 +14,7 @@ from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord
 from easyisp_edge.domain.receipts import parse_receipt
+from easyisp_edge.domain.sync import SEQ_MOST, SITE_ID
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import EdgeError, InvalidError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 KEY_OCTETS = 32
 _RAW_OCTETS_MAX = 4096
-_SEQ_MAX = 2**62
 
 # What refusals are called, by their name on the wire.
 CODES = {
@@ -58,7 +58,7 @@ def _aware(value: object) -> datetime:
     return at
 
 
-_Number = Annotated[int, Field(strict=True, ge=0, lt=_SEQ_MAX)]
+_Number = Annotated[int, Field(strict=True, ge=0, lt=SEQ_MOST)]
 _Text = Annotated[str, Field(strict=True, max_length=400)]
 _Key = Annotated[bytes, BeforeValidator(_octets)]
 _Digest = Annotated[bytes, BeforeValidator(_digest)]
@@ -72,7 +72,7 @@ class _Message(BaseModel):
 class EnrolAnswer(_Message):
     """200 to `POST /edge/v1/enrol`."""
 
-    site: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    site: Annotated[str, Field(pattern=f"^{SITE_ID.pattern}$")]
     epoch: Annotated[int, Field(strict=True, ge=1)]
     hubKey: _Key  # noqa: N815 - the wire's spelling
     callbackBase: _Text  # noqa: N815
@@ -124,7 +124,7 @@ class TimeAnswer(_Message):
 
 
 class _MessageAnswer(_Message):
-    n: Annotated[int, Field(strict=True, ge=1, lt=_SEQ_MAX)]
+    n: Annotated[int, Field(strict=True, ge=1, lt=SEQ_MOST)]
     type: _Text
     data: dict[str, Any]
 
@@ -157,7 +157,7 @@ class _Receipt(_Message):
 
 
 class _Config(_Message):
-    version: Annotated[int, Field(strict=True, ge=1, lt=_SEQ_MAX)]
+    version: Annotated[int, Field(strict=True, ge=1, lt=SEQ_MOST)]
     packages: list[dict[str, Any]]
     gateways: list[dict[str, Any]]
     revoked: list[_Text]
@@ -206,7 +206,7 @@ def as_messages(answer: MessagesAnswer) -> list[central.DownMessage]:
 def refusal_values(fields: dict[str, Any]) -> dict[str, Any]:
     """The numbers a refusal carries; those that are none are left out."""
     names = ("expected", "last", "seq", "epoch", "line")
-    return {name: fields[name] for name in names if type(fields.get(name)) is int and 0 <= fields[name] < _SEQ_MAX}
+    return {name: fields[name] for name in names if type(fields.get(name)) is int and 0 <= fields[name] < SEQ_MOST}
 
 
 def _content(kind: str, data: dict[str, Any]) -> central.DownContent | None:

@@ -118,7 +118,7 @@ def standings(rows: Sequence[Row]) -> Puts:
 
 
 async def add_forked(tx: Transaction, rows: Sequence[Row]) -> None:
-    """Keep a box's lines beside those the hub knows of these numbers; as `add_events`."""
+    """Keep a box's lines beside those the hub knows of these numbers; as `events`."""
     await tx.put((_FORKED, rows))
 
 
