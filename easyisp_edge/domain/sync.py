@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 EVENTS_MOST = 500
 BATCH_OCTETS_MOST = 256 * 1024
@@ -127,6 +127,18 @@ def configuration_signed(site: str, version: int, content: Mapping[str, Any]) ->
     written = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(written.encode()).hexdigest()
     return f"easyisp-hub-config-1\n{site}\n{version}\n{digest}".encode()
+
+
+def one_batch(numbered: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The first of some lines with their numbers: as many as a batch may hold in octets, and one at least."""
+    fitting: list[tuple[int, bytes]] = []
+    octets = 0
+    for number, line in numbered:
+        octets += len(line) + 1
+        if fitting and octets > BATCH_OCTETS_MOST:
+            break
+        fitting.append((number, line))
+    return fitting
 
 
 def fingerprint(public_key: bytes) -> str:

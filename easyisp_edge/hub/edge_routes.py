@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.networks import network_of
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, NUMBER, SEQ_MOST, renewal_proof
+from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, NUMBER, SEQ_MOST, one_batch, renewal_proof
 from easyisp_edge.errors import EdgeError, UnavailableError
 from easyisp_edge.hub.answers import Answer, as_json, as_lines, as_refusal, signed, signed_enrolment
 from easyisp_edge.hub.batches import Batch, read_lines, unpacked
@@ -345,12 +345,5 @@ def _number(request: web.Request, name: str) -> int:
 
 def _page(rows: Sequence[Row]) -> list[bytes]:
     """As many lines as a batch may hold; one at least."""
-    lines: list[bytes] = []
-    octets = 0
-    for seq, digest, body, _epoch in rows:
-        line = parked_line(seq, digest) if body is None else body
-        octets += len(line) + 1
-        if lines and octets > BATCH_OCTETS_MOST:
-            break
-        lines.append(line)
-    return lines
+    numbered = ((seq, parked_line(seq, digest) if body is None else body) for seq, digest, body, _epoch in rows)
+    return [line for _, line in one_batch(numbered)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.central import SyncPhase
 from easyisp_edge.domain.event_lines import read_line
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, Lane
+from easyisp_edge.domain.sync import EVENTS_MOST, Lane, one_batch
 from easyisp_edge.services.sync.up import packed
 from easyisp_edge.store.rebuild import finish, follow
 
@@ -194,12 +194,5 @@ def _begin(tx: Tables, epoch: int) -> None:
 
 def _fork_page(tx: Tables, fork: int, stream: Stream, after: int) -> tuple[int, bytes] | None:
     """The next lines of a fork, as many as one request may carry, packed; and the number of the last."""
-    lines: list[bytes] = []
-    octets = last = 0
-    for sequence, line in tx.sync.forked_lines(fork, stream, after, EVENTS_MOST):
-        octets += len(line) + 1
-        if lines and octets > BATCH_OCTETS_MOST:
-            break
-        lines.append(line)
-        last = sequence
-    return (last, packed(lines)) if lines else None
+    fitting = one_batch(tx.sync.forked_lines(fork, stream, after, EVENTS_MOST))
+    return (fitting[-1][0], packed(line for _, line in fitting)) if fitting else None

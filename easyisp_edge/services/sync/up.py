@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from easyisp_edge.domain.central import BEHIND, FORK, GAP, LATER, OLD_EPOCH, TOO_LONG, UNREADABLE
 from easyisp_edge.domain.event_lines import parked_line
 from easyisp_edge.domain.events import GENESIS, Stream
-from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST
+from easyisp_edge.domain.sync import BATCH_OCTETS_MOST, EVENTS_MOST, one_batch
 from easyisp_edge.errors import RefusedError, UnavailableError
 from easyisp_edge.services.sync.link import lane_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from easyisp_edge.services.sync.link import SyncLink
     from easyisp_edge.store.store import Tables
@@ -205,17 +205,17 @@ def packed_batch(tx: Tables, stream: Stream, after: int, events_most: int) -> Ba
         end = min(first, after + 1 + events_most)
         return _stand_ins(after + 1, end, previous if end == first else None)
     parked = tx.sync.parked(stream, after, events_most)
-    lines: list[bytes] = []
-    begun = octets = 0
-    for sequence, body in tx.events.each_after(stream, after, events_most):
-        digest = tx.events.digest_of(stream, sequence) if sequence in parked else None
-        line = body if digest is None else parked_line(sequence, digest)
-        octets += len(line) + 1
-        if lines and octets > BATCH_OCTETS_MOST:
-            break
-        begun = begun or sequence
-        lines.append(line)
-    return Batch(begun, begun + len(lines) - 1, packed(lines)) if lines else None
+    fitting = one_batch(
+        (sequence, _line(tx, stream, sequence, body, parked))
+        for sequence, body in tx.events.each_after(stream, after, events_most)
+    )
+    return Batch(fitting[0][0], fitting[-1][0], packed(line for _, line in fitting)) if fitting else None
+
+
+def _line(tx: Tables, stream: Stream, sequence: int, body: bytes, parked: Container[int]) -> bytes:
+    """An event as it goes up: its digest alone where it is parked."""
+    digest = tx.events.digest_of(stream, sequence) if sequence in parked else None
+    return body if digest is None else parked_line(sequence, digest)
 
 
 def _stand_ins(first: int, end: int, last_digest: bytes | None) -> Batch:
