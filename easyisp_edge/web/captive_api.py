@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from easyisp_edge.config.router_setup import CAPTIVE_PATH
-from easyisp_edge.services.portal.standing import Step
+from easyisp_edge.services.portal.standing import STEPS_ONLINE
 from easyisp_edge.web.askers import asker_of
 from easyisp_edge.web.standing_pages import origin_of
 from easyisp_edge.web.visits import Device
@@ -36,7 +36,6 @@ _API_HEADERS = CIMultiDict(
         "X-Content-Type-Options": "nosniff",
     }
 )
-_LETTING_ON = {Step.ONLINE, Step.PROVISIONAL}
 
 
 class Expected(NamedTuple):
@@ -159,7 +158,7 @@ class CaptiveApi:
         standing = self._standing(asker)
         if standing is None:
             return False
-        if standing.step in _LETTING_ON:
+        if standing.step in STEPS_ONLINE:
             return True
         has_own = standing.current is not None or standing.admission is not None
         return not has_own and asker.host is not None and (asker.host.authorized or asker.host.bypassed)
@@ -177,7 +176,7 @@ class CaptiveApi:
         offers = self.portal.shelf.offers(asker.router.tenant, asker.router.id)
         left: dict[str, Any] = {"can-extend-session": bool(offers)}
         current = standing.current or standing.admission
-        if standing.step in _LETTING_ON and current is not None:
+        if standing.step in STEPS_ONLINE and current is not None:
             in_turn = (current, *standing.after)
             left["seconds-remaining"] = self._seconds(standing, current)
             data = [each.data_left for each in in_turn]

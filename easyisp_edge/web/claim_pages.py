@@ -13,6 +13,7 @@ from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.claims import ClaimOrder
+from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import refuse_strangers, visit_of_form
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Pasted
@@ -76,8 +77,7 @@ class ClaimPages:
         except (InvalidError, ConflictError) as error:
             phone_wrong = isinstance(error, InvalidError) and error.field == "phone"
             pasted = Pasted(text[:PASTED_LENGTH_MAX], phone, self.portal.say(error, language), phone_wrong)
-            status = 400 if isinstance(error, InvalidError) else 409
-            return self._form(visit, language, package_id, pasted, status=status)
+            return self._form(visit, language, package_id, pasted, status=status_of(error))
         return StandingPages(self.portal).see_other(f"/k/{claim.claim_id}?lang={language}")
 
     async def follow(self, request: web.Request) -> web.Response:

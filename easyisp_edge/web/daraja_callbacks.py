@@ -62,10 +62,10 @@ class DarajaCallbacks:
         token = request.match_info["token"]
         body = await read_body(request)
         if not is_secret(token):
-            raise NotFoundError("callback.unknown", "There is nothing at this address.")
+            raise _nothing_here()
         report = parse_stk_callback(body, EvidenceSource.STK_CALLBACK)
         if not await self.settlement.take_callback(token, report):
-            raise NotFoundError("callback.unknown", "There is nothing at this address.")
+            raise _nothing_here()
         return answer(_ACCEPTED)
 
     async def confirmation(self, request: web.Request) -> web.Response:
@@ -95,7 +95,7 @@ class DarajaCallbacks:
         state = self.settlement.store.read.gateways.by_notice_token(token) if is_secret(token) else None
         receiver = None if state is None else self.receiver_of(state.gateway_id)
         if receiver is None:
-            raise NotFoundError("callback.unknown", "There is nothing at this address.")
+            raise _nothing_here()
         return receiver
 
     async def bare(self, request: web.Request) -> web.Response:
@@ -117,3 +117,7 @@ class DarajaCallbacks:
 def callback_error(_request: web.Request, status: int, error: EdgeError) -> web.Response:
     """A failure at the callbacks' door: short, and without a word about what is behind it."""
     return answer({"ResultCode": 1, "ResultDesc": error.code}, status)
+
+
+def _nothing_here() -> NotFoundError:
+    return NotFoundError("callback.unknown", "There is nothing at this address.")

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from easyisp_edge.errors import InvalidError, RefusedError
+from easyisp_edge.errors import NotFoundError, RefusedError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.web.askers import asker_of
-from easyisp_edge.web.visits import Device
+from easyisp_edge.web.visits import Device, device_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,11 @@ def holding(portal: Portal, path: str) -> Standing | None:
     return None if claim is None or not portal.standing.is_proven(claim) else portal.standing.of_claim(claim)
 
 
+def purchase_unknown() -> NotFoundError:
+    """What is said to whoever names a purchase that there is not, or holds nothing that was bought."""
+    return NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+
+
 def own_device(portal: Portal, request: web.Request, form: Mapping[str, str], visit: Visit) -> MacAddress:
     """The device a form is about, once it is sure that it is the sender's own.
 
@@ -50,7 +55,7 @@ def own_device(portal: Portal, request: web.Request, form: Mapping[str, str], vi
         RefusedError: Neither shows it.
     """
     if visit.device.mac is None and not form.get("h"):
-        raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+        raise device_unknown()
     standing = holding(portal, form.get("h", ""))
     held = None if standing is None else standing.admission
     if held is not None and held.mac is not None and held.tenant_id == visit.tenant.id:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
+from easyisp_edge.errors import ConflictError
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import holding, visit_of_form
+from easyisp_edge.web.holders import holding, purchase_unknown, visit_of_form
 from easyisp_edge.web.requests import needed_text, read_form
 from easyisp_edge.web.side_pages import same_page
 from easyisp_edge.web.standing_pages import StandingPages
-from easyisp_edge.web.visits import Device
+from easyisp_edge.web.visits import Device, device_unknown
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Admission
@@ -42,9 +42,9 @@ class MovingPages:
         standing = holding(self.portal, path)
         held = None if standing is None else standing.admission
         if standing is None or held is None or held.tenant_id != visit.tenant.id:
-            raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+            raise purchase_unknown()
         if visit.device.mac is None:
-            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+            raise device_unknown()
         try:
             await self.portal.recovery.take_along(visit.tenant.id, held.grant_id, visit.device.mac)
         except ConflictError as error:

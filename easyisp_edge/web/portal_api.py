@@ -16,12 +16,12 @@ from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.schedules import WEEKDAYS
 from easyisp_edge.domain.values import MacAddress, Msisdn
-from easyisp_edge.errors import EdgeError, InvalidError, NotFoundError
+from easyisp_edge.errors import EdgeError, InvalidError
 from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.purchase import Order
 from easyisp_edge.services.portal.standing import STEP_OF_STATE, Step
 from easyisp_edge.web.askers import source_of
-from easyisp_edge.web.holders import in_sight, refuse_strangers
+from easyisp_edge.web.holders import in_sight, purchase_unknown, refuse_strangers
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
 from easyisp_edge.web.texts import hours_of_day
@@ -195,7 +195,7 @@ class PortalApi:
         purchase_id = request.query.get("checkoutRequestId", "")
         progress = self.portal.store.read.purchases.progress(purchase_id) if is_secret(purchase_id) else None
         if progress is None:
-            raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+            raise purchase_unknown()
         state, reason, language = progress
         content: dict[str, Any] = {"status": _STATUS[state]}
         if state is PurchaseState.PAID:

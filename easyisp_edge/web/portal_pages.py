@@ -14,7 +14,7 @@ from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.purchase import Order
 from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import device_of, in_sight, is_own, refuse_strangers
+from easyisp_edge.web.holders import device_of, in_sight, is_own, purchase_unknown, refuse_strangers
 from easyisp_edge.web.moving_pages import offer_to_move
 from easyisp_edge.web.page_values import Ways
 from easyisp_edge.web.pages_choosing import choose_page, closed_page, error_page, phone_page
@@ -22,7 +22,7 @@ from easyisp_edge.web.pay_menu import pay_menu
 from easyisp_edge.web.requests import form_language, needed_text, read_form
 from easyisp_edge.web.router_errors import router_error
 from easyisp_edge.web.standing_pages import StandingPages, View, origin_of
-from easyisp_edge.web.visits import Device
+from easyisp_edge.web.visits import Device, device_unknown
 from easyisp_edge.web.voucher_pages import voucher_asked_for
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class PortalPages:
         language = self.portal.language(request, form.get("lang"))
         package_id, key = needed_text(form, "package", most=64), needed_text(form, "key", most=64)
         if visit.device.mac is None:
-            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+            raise device_unknown()
         refuse_strangers(self.portal, request, visit.device.mac)
         try:
             package = self.portal.shelf.version(visit.tenant.id, package_id, visit.device.router_id).package
@@ -165,7 +165,7 @@ class PortalPages:
         key, visit = request.match_info["key"], self.portal.visit(request)
         standing = self.portal.standing.of_credit_purchase(key) if is_secret(key) else None
         if standing is None or standing.admission is None or standing.admission.tenant_id != visit.tenant.id:
-            raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+            raise purchase_unknown()
         device = Device(standing.admission.mac, visit.device.router_id)
         poll_url = f"/api/portal/standing?d={device.token}"
         here = f"/w/{key}?d={device.token}"
@@ -194,7 +194,7 @@ class PortalPages:
         """
         purchase = self.portal.store.read.purchases.by_id(purchase_id) if is_secret(purchase_id) else None
         if purchase is None:
-            raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+            raise purchase_unknown()
         return purchase
 
     def error(self, request: web.Request, status: int, error: EdgeError) -> web.Response:

@@ -20,13 +20,13 @@ from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.errors import InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.access.logins import Refusal
 from easyisp_edge.services.portal.outages import Outage
-from easyisp_edge.services.portal.standing import Step, lapses_at
+from easyisp_edge.services.portal.standing import STEPS_ONLINE, Step, lapses_at
 from easyisp_edge.web.askers import asker_of, guesser_of
 from easyisp_edge.web.origins import is_by_page_of, portal_urls
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.portal_api import answer, instant_as_json
 from easyisp_edge.web.requests import needed_text, read_object, text_of
-from easyisp_edge.web.visits import Device, router_of_nas, tenant_of
+from easyisp_edge.web.visits import Device, device_unknown, router_of_nas, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _SECONDS_PER_MINUTE = 60
 _PROOF_DIGITS = 32
-_LETTING_ON = {Step.ONLINE, Step.PROVISIONAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,7 @@ class SessionApi:
         body = await read_object(request)
         place, language = self._place(request, body), self.portal.language(request)
         if place.mac is None:
-            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="mac")
+            raise device_unknown("mac")
         proven = await self._prove(place, body)
         if not isinstance(proven, Admission):
             raise self._refused(proven, language)
@@ -207,7 +206,7 @@ class SessionApi:
             "expiresAt": instant_as_json(lapses_at(admission, self.portal.clock.now())),
             "remainingMinutes": math.floor(standing.seconds_left / _SECONDS_PER_MINUTE),
         }
-        online = standing.step in _LETTING_ON
+        online = standing.step in STEPS_ONLINE
         return answer({"hasActiveSession": True, "online": online, "signedOut": signed_out, "customer": customer})
 
     async def health(self, request: web.Request) -> web.Response:
@@ -254,7 +253,7 @@ class SessionApi:
         """
         session_id = text_of(body, "sessionId", most=160, needed=False)
         if session_id is None and place.mac is None and not body.get("username"):
-            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="mac")
+            raise device_unknown("mac")
         if session_id is not None:
             admission = self._of_session_id(place.tenant_id, session_id)
         elif body.get("username") and body.get("password"):
@@ -316,7 +315,7 @@ def _current(standing: Standing) -> Admission | None:
     """What a device uses, or is to use next; None where nothing is left of anything."""
     if standing.current is not None:
         return standing.current
-    return standing.admission if standing.step in _LETTING_ON else None
+    return standing.admission if standing.step in STEPS_ONLINE else None
 
 
 def _login_url(place: _Place, admission: Admission) -> str | None:

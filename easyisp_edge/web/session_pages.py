@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
+from easyisp_edge.errors import ConflictError, InvalidError
 from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.services.portal.problems import Problem
 from easyisp_edge.services.portal.standing import Step, lapses_at
 from easyisp_edge.web.errors import status_of
-from easyisp_edge.web.holders import holding, own_device, refuse_strangers, visit_of_form
+from easyisp_edge.web.holders import holding, own_device, purchase_unknown, refuse_strangers, visit_of_form
 from easyisp_edge.web.page_values import Receipt
 from easyisp_edge.web.requests import read_form
 from easyisp_edge.web.side_pages import problem_page, receipt_page
@@ -76,7 +76,7 @@ class SessionPages:
         payment = None if standing is None else self._payment(standing)
         held = None if standing is None else standing.admission
         if standing is None or held is None or payment is None:
-            raise NotFoundError("purchase.unknown", "We do not know this purchase. Go back to the start.")
+            raise purchase_unknown()
         language, tenant = self.portal.language(request), self.portal.site.config.tenant(held.tenant_id)
         page = receipt_page(
             self.portal.pages,

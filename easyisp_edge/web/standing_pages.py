@@ -24,6 +24,7 @@ from easyisp_edge.web.pages_choosing import error_page
 from easyisp_edge.web.pages_online import off_page, online_page, shut_page
 from easyisp_edge.web.pages_paying import claim_page, failed_page, offered_page, waiting_page
 from easyisp_edge.web.requests import needed_text, read_form
+from easyisp_edge.web.visits import device_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -282,7 +283,7 @@ class SwitchPages:
         visit = self.portal.visit(request, form)
         language, device = self.portal.language(request, form.get("lang")), visit.device
         if device.mac is None:
-            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+            raise device_unknown()
         refuse_strangers(self.portal, request, device.mac)
         shown = StandingPages(self.portal)
         try:

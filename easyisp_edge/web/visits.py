@@ -63,6 +63,11 @@ def _token(mac: str, router_id: str) -> str:
     return base64.urlsafe_b64encode(f"{mac}|{router_id}".encode()).rstrip(b"=").decode()
 
 
+def device_unknown(field: str = "d") -> InvalidError:
+    """Nothing says which device something is about; `field` is where it would be said."""
+    return InvalidError("mac.unreadable", "We could not tell which device this is.", field=field)
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """Whose page it is, for which device, and whether it asks for packages whatever the device has already."""

@@ -11,12 +11,14 @@ from aiohttp import web
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.vouchers import grouped, read_voucher_code
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError, RefusedError
+from easyisp_edge.services.portal.vouchers import mistyped
 from easyisp_edge.web.askers import asker_of, guesser_of
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import device_of, refuse_strangers, visit_of_form
 from easyisp_edge.web.requests import needed_text, read_form
 from easyisp_edge.web.side_pages import box_page, voucher_page
 from easyisp_edge.web.standing_pages import StandingPages, origin_of
+from easyisp_edge.web.visits import device_unknown
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.packages import Package
@@ -46,8 +48,7 @@ class VoucherPages:
         visit, language = self.portal.visit(request), self.portal.language(request)
         device, code = device_of(self.portal, request, visit.device), read_voucher_code(request.match_info["code"])
         if code is None:
-            error = InvalidError("voucher.mistyped", "One letter or digit of the voucher code is wrong.", field="code")
-            return self._wrong(visit, device, language, error, request.match_info["code"])
+            return self._wrong(visit, device, language, mistyped(), request.match_info["code"])
         vouchers, tenant_id, guesser = self.portal.vouchers, visit.tenant.id, guesser_for(self.portal, request, visit)
         package = vouchers.package_of(tenant_id, code, mac=device.mac, router_id=device.router_id, guesser=guesser)
         moves = None if package is not None else used_elsewhere(self.portal, tenant_id, device, code, guesser)
@@ -99,7 +100,7 @@ class VoucherPages:
         form = await read_form(request)
         visit, language = visit_of_form(self.portal, request, form), self.portal.language(request, form.get("lang"))
         if visit.device.mac is None:
-            raise InvalidError("mac.unreadable", "We could not tell which device this is.", field="d")
+            raise device_unknown()
         refuse_strangers(self.portal, request, visit.device.mac)
         await self.portal.trials.start(visit.tenant.id, visit.device.mac, visit.device.router_id)
         return self._shown.see_other(f"/?d={visit.device.token}&lang={language}")

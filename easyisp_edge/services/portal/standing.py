@@ -49,6 +49,8 @@ class Step(enum.StrEnum):
     OFF = "off"  # its owner wants it to be
 
 
+# Where the device is online by what it has here.
+STEPS_ONLINE = frozenset((Step.ONLINE, Step.PROVISIONAL))
 STEP_OF_STATE = {
     PurchaseState.OFFERED: Step.OFFERED,
     PurchaseState.INTENDED: Step.PROMPTED,

@@ -208,8 +208,7 @@ class VoucherService:
     def _read(self, code: str, router_id: str, guesser: str) -> str:
         read = read_voucher_code(code)
         if read is None:  # the check character told: this is no guess, and is not counted as one
-            message = "One letter or digit of the voucher code is wrong. Compare it with the paper."
-            raise InvalidError("voucher.mistyped", message, field="code")
+            raise mistyped()
         if self.lockout.is_out(router_id, guesser):
             raise RefusedError("voucher.locked", "Too many wrong codes were tried. Wait ten minutes and try again.")
         return read
@@ -263,6 +262,12 @@ def find(tables: Tables, tenant_id: str, code: str) -> Found | None:
     if voucher is None or batch is None:
         return None
     return Found(voucher, batch, tables.packages.by_id(batch.package_version_id))
+
+
+def mistyped() -> InvalidError:
+    """What is said of a code whose check character tells that it is none."""
+    message = "One letter or digit of the voucher code is wrong. Compare it with the paper."
+    return InvalidError("voucher.mistyped", message, field="code")
 
 
 def _again(tables: Tables, found: Found, holder: Holder) -> Grant:
