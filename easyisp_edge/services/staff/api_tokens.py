@@ -7,9 +7,9 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.users import ApiToken
-from easyisp_edge.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, UnauthenticatedError
+from easyisp_edge.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from easyisp_edge.services.staff.login_tokens import digest_of, new_api_token
-from easyisp_edge.services.staff.logins import note
+from easyisp_edge.services.staff.logins import login_over, note
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,7 +126,7 @@ def refuse_programs(caller: Caller) -> None:
 def _add(tx: Tables, caller: Caller, token: ApiToken, digest: bytes) -> None:
     user = tx.staff_users.by_id(caller.user_id)
     if user is None:
-        raise UnauthenticatedError("login.ended", "This login is over. Log in again.")
+        raise login_over()
     if len(tx.api_tokens.of_user(caller.user_id)) >= TOKENS_MAX:
         raise ConflictError("token.too_many", f"You have {TOKENS_MAX} tokens. Revoke one that is not used any more.")
     tx.api_tokens.add(token, digest)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from easyisp_edge.domain.users import ApiToken, Caller, StaffLogin, UserStatus
 from easyisp_edge.errors import UnauthenticatedError, UnavailableError
 from easyisp_edge.services.staff.login_tokens import API_TOKEN_PREFIX, digest_of
+from easyisp_edge.services.staff.logins import login_over
 from easyisp_edge.services.staff.sign_in import is_of_site
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class StaffGate:
         said = self.tokens.read(token, self.clock.now())  # a login outlives each token of its own
         carried = self.store.read.staff_logins.carried(said.login_id)
         if carried is None or not isinstance(carried.by, StaffLogin) or carried.user.user_id != said.user_id:
-            raise _ended()
+            raise login_over()
         user = self._let_in(carried.user)
         return Caller(user.user_id, user.email, user.tenant_id, user.role, user.permissions, carried.by.login_id)
 
@@ -77,9 +78,5 @@ class StaffGate:
 
     def _let_in(self, user: StaffUser) -> StaffUser:
         if user.status is not UserStatus.ACTIVE or not is_of_site(self.site, user.tenant_id):
-            raise _ended()
+            raise login_over()
         return user
-
-
-def _ended() -> UnauthenticatedError:
-    return UnauthenticatedError("login.ended", "This login is over. Log in again.")

@@ -84,10 +84,10 @@ class StaffLogins:
         """
         said, now = self.tokens.read_refresh(refresh_token), self.clock.now()
         if said is None:
-            raise _over()
+            raise login_over()
         tokens = await self.store.write(lambda tx: self._turn(tx, said, now))
         if tokens is None:  # said only now, for what it undid has to stay undone
-            raise _over()
+            raise login_over()
         return tokens
 
     async def log_out(self, user: StaffUser, login_id: str, by: str) -> None:
@@ -139,5 +139,6 @@ def note(tx: Tables, kind: str, user: StaffUser, by: str, **more: object) -> Non
     tx.events.append(Stream.MONEY, kind, user.user_id, data)
 
 
-def _over() -> UnauthenticatedError:
+def login_over() -> UnauthenticatedError:
+    """What is said of a login that has ended, or never was."""
     return UnauthenticatedError("login.ended", "This login is over. Log in again.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.users import UserStatus, check_password, parse_email
 from easyisp_edge.errors import ForbiddenError, InvalidError, UnauthenticatedError, UnavailableError
-from easyisp_edge.services.staff.logins import note
+from easyisp_edge.services.staff.logins import login_over, note
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.users import StaffUser
@@ -66,7 +66,7 @@ class SignIn:
         tried = self.lockout.begin(_counted(email), source, is_known=tables.staff_logins.has_come_from(user_id, source))
         if not await self._fits(password, known_hash, tried) or user is None:
             await self._note_last(tried, user)
-            raise UnauthenticatedError("login.wrong", "The e-mail address or the password is wrong.")
+            raise _wrong()
         self.lockout.right(tried)
 
         def work(tx: Tables) -> SignedIn:
@@ -96,7 +96,7 @@ class SignIn:
         (old, new), tables = words, self.logins.store.read
         user, known_hash = tables.staff_users.by_id(user_id), tables.staff_users.password_hash(user_id)
         if user is None:
-            raise UnauthenticatedError("login.ended", "This login is over. Log in again.")
+            raise login_over()
         check_password(new, user.email, field="newPassword")
         tried = self.lockout.begin(user.email, source, is_known=True)
         if not await self._fits(old, known_hash, tried):
@@ -149,8 +149,12 @@ def _unchanged(tx: Tables, user: StaffUser, known_hash: str | None) -> StaffUser
     """The user as it stands, if the password that was tried is still its own."""
     standing = tx.staff_users.by_id(user.user_id)
     if standing is None or tx.staff_users.password_hash(user.user_id) != known_hash:
-        raise UnauthenticatedError("login.wrong", "The e-mail address or the password is wrong.")
+        raise _wrong()
     return standing
+
+
+def _wrong() -> UnauthenticatedError:
+    return UnauthenticatedError("login.wrong", "The e-mail address or the password is wrong.")
 
 
 def _counted(email: str) -> str:
