@@ -60,7 +60,6 @@ from easyisp_edge.web.webhooks import MpesaWebhook
 if TYPE_CHECKING:
     import contextlib
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
 
     from easyisp_edge.config import Config, Router
     from easyisp_edge.daemon.central import CentralSide
@@ -69,7 +68,6 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.routers import RouterHealth
     from easyisp_edge.loops import Errands
     from easyisp_edge.machine import Randomness
-    from easyisp_edge.services.access.logins import Refusal
     from easyisp_edge.services.keyring import Keyring
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
@@ -226,8 +224,8 @@ def build_parts(
     )
     logins = LoginService(
         access,
-        message=lambda language, refusal: refusal_in_words(
-            texts, language or site.config.portal.default_language, refusal, clock.now()
+        message=lambda language, refusal: texts.refusal(
+            language or site.config.portal.default_language, refusal, clock.now()
         ),
         lockout=Lockout(clock),
     )
@@ -330,12 +328,6 @@ def reporting_router(router: Router) -> ReportingRouter:
     """A router as one whose sessions are kept."""
     reported = router.radius.interim_seconds if router.uses_radius and router.radius is not None else 0
     return ReportingRouter(router.tenant, timedelta(seconds=max(reported, router.round_seconds)))
-
-
-def refusal_in_words(texts: Texts, language: str, refusal: Refusal, now: datetime) -> str:
-    """Why a device is not let on, as its router shows it."""
-    from_time = "" if refusal.opens_at is None else texts.opening(language, refusal.opens_at, now)
-    return texts.get(language, f"rejects.{refusal.key}", from_time=from_time)
 
 
 def _claim_gateway(site: Site, sweep: SweepService, tenant_id: str) -> ClaimGateway | None:

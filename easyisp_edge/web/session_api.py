@@ -288,9 +288,9 @@ class SessionApi:
         return max(own, key=lambda each: each.updated_at, default=None)
 
     def _refused(self, refusal: Refusal, language: str) -> RefusedError:
-        texts, at = self.portal.texts, refusal.opens_at
-        from_time = "" if at is None else texts.opening(language, at, self.portal.clock.now())
-        return RefusedError(f"login.{refusal.key}", texts.get(language, f"rejects.{refusal.key}", from_time=from_time))
+        return RefusedError(
+            f"login.{refusal.key}", self.portal.texts.refusal(language, refusal, self.portal.clock.now())
+        )
 
 
 def session_id_of(admission: Admission) -> str:

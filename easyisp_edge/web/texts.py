@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from easyisp_edge.domain.schedules import Schedule
+    from easyisp_edge.services.access.logins import Refusal
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
@@ -132,6 +133,11 @@ class Texts:
         if days_ahead == 1:
             return self.moment(language, at, now)
         return self.get(language, "moments.weekday", day=self._day(language, local.weekday()), time=f"{local:%H:%M}")
+
+    def refusal(self, language: str, refusal: Refusal, now: datetime) -> str:
+        """Why a device is not let on."""
+        from_time = "" if refusal.opens_at is None else self.opening(language, refusal.opens_at, now)
+        return self.get(language, f"rejects.{refusal.key}", from_time=from_time)
 
     def hours(self, language: str, schedule: Schedule) -> str:
         """Hours in words: `Nights 22:00-06:00` with a long dash, `Fri, Sat 18:00-06:00`, `Sat, Sun`."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from easyisp_edge.daemon.parts import refusal_in_words
 from easyisp_edge.portal_files import portal_folder
 from easyisp_edge.services.access import logins
 from easyisp_edge.services.access.logins import Refusal
@@ -38,7 +37,7 @@ def test_all_refusals_were_found() -> None:
 @pytest.mark.parametrize("language", ["en", "sw"])
 def test_each_refusal_has_words(language: str, key: str) -> None:
     """In both languages, with nothing left to be filled in, and short enough for a reply."""
-    words = refusal_in_words(TEXTS, language, Refusal(key, NOW), NOW)
+    words = TEXTS.refusal(language, Refusal(key, NOW), NOW)
     assert not words.startswith("rejects.")
     assert "{" not in words
     assert len(words.encode()) <= 253
@@ -49,4 +48,4 @@ def test_each_refusal_has_words(language: str, key: str) -> None:
 )
 def test_when_it_opens_is_said_as_people_say_it(ahead: timedelta, said: str) -> None:
     """The hour today, the day as well where it is another."""
-    assert said in refusal_in_words(TEXTS, "en", Refusal("not_now", NOW + ahead), NOW)
+    assert said in TEXTS.refusal("en", Refusal("not_now", NOW + ahead), NOW)
