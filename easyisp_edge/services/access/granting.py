@@ -12,7 +12,7 @@ from easyisp_edge.machine import Wake
 from easyisp_edge.services.access.grant_life import PAUSES_PER_DAY, end, let_on_again, pause, start, take_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from easyisp_edge.domain.grants import Admission, Grant
@@ -185,23 +185,18 @@ def _start(tx: Tables, grant_id: str, at: datetime | None, now: datetime) -> Non
 
 
 def _switch(tx: Tables, tenant_id: str, mac: MacAddress, grant_id: str, now: datetime) -> Grant:
-    usable = {each.grant_id: each for each in tx.grants.usable_of_device(tenant_id, mac)}
-    grant, admission = tx.grants.by_id(grant_id), usable.get(grant_id)
-    if grant is None or admission is None:
-        raise NotFoundError("grant.unknown", "This device has no such package.")
+    usable = tx.grants.usable_of_device(tenant_id, mac)
+    grant, admission = _own(tx, usable, grant_id)
     if not (admission.usable_at(now) and admission.open_at(now)):
         raise ConflictError("grant.shut", "This package cannot be used now.")
-    others = [each for each in usable.values() if each.package.service is admission.package.service]
+    others = [each for each in usable if each.package.service is admission.package.service]
     grant = let_on_again(tx, grant)
     rounded_up = sum((_set_aside(tx, each.grant_id, now) for each in others if each is not admission), timedelta())
     return start(tx, grant, now - rounded_up)
 
 
 def _pause(tx: Tables, tenant_id: str, mac: MacAddress, grant_id: str, now: datetime) -> Grant:
-    usable = {each.grant_id: each for each in tx.grants.usable_of_device(tenant_id, mac)}
-    grant, admission = tx.grants.by_id(grant_id), usable.get(grant_id)
-    if grant is None or admission is None:
-        raise NotFoundError("grant.unknown", "This device has no such package.")
+    grant, admission = _own(tx, tx.grants.usable_of_device(tenant_id, mac), grant_id)
     if admission.package.online_time is None:
         raise ConflictError("grant.by_clock", "This package counts by the clock: its time runs on while you are off.")
     if grant.off_since is not None:
@@ -211,6 +206,13 @@ def _pause(tx: Tables, tenant_id: str, mac: MacAddress, grant_id: str, now: date
     if tx.events.count_since(grant_id, "grant.off", now - timedelta(days=1)) >= PAUSES_PER_DAY:
         raise ConflictError("grant.paused_often", "This package was paused often enough today.")
     return take_off(tx, grant, now)
+
+
+def _own(tx: Tables, usable: Sequence[Admission], grant_id: str) -> tuple[Grant, Admission]:
+    grant, admission = tx.grants.by_id(grant_id), next((each for each in usable if each.grant_id == grant_id), None)
+    if grant is None or admission is None:
+        raise NotFoundError("grant.unknown", "This device has no such package.")
+    return grant, admission
 
 
 def _set_aside(tx: Tables, grant_id: str, now: datetime) -> timedelta:
