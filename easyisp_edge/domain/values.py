@@ -12,6 +12,9 @@ from easyisp_edge.errors import InvalidError
 NAIROBI = timezone(timedelta(hours=3), "EAT")  # no summer time, so no time zone database either
 
 _CENTS_PER_SHILLING = 100
+_COUNTRY = "254"
+# Between the digits of a number that a person wrote.
+_JOINTS = re.compile(r"[\s\-().]")
 _CANONICAL_MAC = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", re.ASCII)
 
 
@@ -107,7 +110,7 @@ class Msisdn:
         Raises:
             InvalidError: It is no Kenyan mobile number.
         """
-        bare = re.sub(r"[\s\-().]", "", text)
+        bare = _JOINTS.sub("", text)
         found = re.fullmatch(r"(?:\+?254|00254)?0?([17][0-9]{8})", bare, re.ASCII)
         if found is None:
             raise InvalidError(
@@ -115,7 +118,7 @@ class Msisdn:
                 f"{text!r:.40} is no Safaricom number; write it as 0712 345 678 or 0110 345 678.",
                 field="phone",
             )
-        return cls("254" + found.group(1))
+        return cls(_COUNTRY + found.group(1))
 
     @property
     def masked(self) -> str:
@@ -128,6 +131,19 @@ class Msisdn:
 
     def __repr__(self) -> str:
         return f"Msisdn({self.masked})"
+
+
+def phone_prefix(text: str) -> str | None:
+    """How numbers begin, as `Msisdn` has them, for a beginning as people type it; None where it is none.
+
+    `0712`, `712`, `254712`, `+254 712` and `00254712` all stand for `254712`, and `0` for any.
+    """
+    digits = re.sub(r"^(\+|00(?=2)|0(?=0$))", "", _JOINTS.sub("", text))
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    if _COUNTRY.startswith(digits):
+        return digits
+    return _COUNTRY + digits.removeprefix(_COUNTRY).removeprefix("0")
 
 
 class Rate(NamedTuple):

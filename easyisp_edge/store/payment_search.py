@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from easyisp_edge.domain.values import phone_prefix
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +19,6 @@ LOOKED_AT_MAX = 1000
 
 _JOINTS = re.compile(r"[\s\-().]")
 _RECEIPT = re.compile(r"[A-Z][A-Z0-9]{0,9}", re.ASCII)
-_COUNTRY = "254"
 # Sorts after whatever may follow a prefix, in octets and without regard to case alike.
 _LAST = "\U0010ffff"
 
@@ -65,20 +66,6 @@ def payment_terms(text: str) -> list[Term]:
 def attempt_terms(text: str) -> list[Term]:
     """The same among attempts: the beginning of a number, or a whole pay code; they have no receipt."""
     return [Term("account_reference = ?", "account_reference", (text.upper(),)), *_phones(text)]
-
-
-def phone_prefix(text: str) -> str | None:
-    """How numbers begin, as they are stored, for a beginning as people type it; None where it is none.
-
-    `0712`, `712`, `254712`, `+254 712` and `00254712` all stand for `254712`.
-    """
-    bare = _JOINTS.sub("", text)
-    digits = re.sub(r"^(\+|00(?=2))", "", bare)
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    if _COUNTRY.startswith(digits):
-        return digits
-    return _COUNTRY + digits.removeprefix(_COUNTRY).removeprefix("0")
 
 
 def find(

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.payments import Disposition, Payment, PaymentMethod
 from easyisp_edge.domain.permissions import Permission
-from easyisp_edge.domain.values import MacAddress
+from easyisp_edge.domain.values import MacAddress, phone_prefix
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.services.back_office.customers_desk import CustomersDesk, ListedCustomer, ShownCustomer
 from easyisp_edge.store.customers import CustomersSought
@@ -27,8 +27,6 @@ from easyisp_edge.web.admin.models import (
 from easyisp_edge.web.admin.operations import Call, operation
 
 _COUNTRY = "254"
-# As people write it.
-_WITH_COUNTRY = (_COUNTRY, "+254", "00254")
 _MAC_DIGITS = 12
 
 
@@ -115,19 +113,12 @@ def _sought(query: CustomersQuery) -> CustomersSought:
     digits = re.sub(r"[\s\-().]", "", query.search)
     is_phone = re.fullmatch(r"\+?[0-9]{1,16}", digits, re.ASCII)
     if is_phone and (len(digits) != _MAC_DIGITS or digits.startswith(_COUNTRY)):
-        return CustomersSought(phone_begins=_begins(digits))
+        return CustomersSought(phone_begins=phone_prefix(digits))
     try:
         return CustomersSought(mac=MacAddress.parse(query.search))
     except InvalidError:
         message = "Search by the first digits of a phone number, or by the whole address of a device."
         raise InvalidError("search.unreadable", message, field="search") from None
-
-
-def _begins(typed: str) -> str:
-    """How the numbers begin that somebody began to type."""
-    if any(each.startswith(typed) for each in _WITH_COUNTRY):
-        return _COUNTRY
-    return _COUNTRY + re.sub(r"^(?:\+254|00254|254)?0?", "", typed)
 
 
 def _told(listed: ListedCustomer) -> dict[str, Any]:

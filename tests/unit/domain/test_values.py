@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyisp_edge.domain.values import Burst, DataVolume, MacAddress, Money, Msisdn, Rate, RateLimit
+from easyisp_edge.domain.values import Burst, DataVolume, MacAddress, Money, Msisdn, Rate, RateLimit, phone_prefix
 from easyisp_edge.errors import InvalidError
 from tests.unit.shop import a_purchase
 
@@ -282,3 +282,25 @@ def test_a_volume_is_read_and_written(text: str, octets: int, written: str) -> N
     volume = DataVolume.parse(text)
     assert volume == DataVolume(octets)
     assert str(volume) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [("+", None), ("", None), ("2", "2"), ("25", "25"), ("254", "254"), ("+2547", "2547"), ("07", "2547"),
+     ("0", "254"), ("00", "254"), ("002", "2"),
+     ("00254 0712", "254712"), ("71-2", "254712"), ("0712x", None), ("\u0661", None)],
+)  # fmt: skip
+def test_beginnings_of_numbers(text: str, prefix: str | None) -> None:
+    """With and without the country and the nought; what has other letters is no number."""
+    assert phone_prefix(text) == prefix
+
+
+@given(st.from_regex(r"[17][0-9]{8}", fullmatch=True), st.integers(1, 9))
+def test_any_spelling_of_a_number_begins_as_it_is_stored(national: str, typed: int) -> None:
+    """However much of a number is typed, and with whatever before it, it finds the number."""
+    stored = str(Msisdn.parse(national).digits)
+    for before in ("", "0", "254", "+254", "00254", "2540"):
+        prefix = phone_prefix(before + national[:typed])
+        assert prefix is not None
+        assert stored.startswith(prefix)
+        assert len(prefix) == 3 + typed

@@ -16,7 +16,7 @@ from easyisp_edge.domain.payments import Disposition, PaymentMethod, Reason
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.values import MacAddress, Money, Msisdn
 from easyisp_edge.store.payment_lists import MONEY, ListStatus
-from easyisp_edge.store.payment_search import LOOKED_AT_MAX, phone_prefix
+from easyisp_edge.store.payment_search import LOOKED_AT_MAX
 from tests.fakes.clocks import START
 from tests.unit.shop import HOUR, TENANT, a_payment, a_purchase, tables_in_memory
 
@@ -268,27 +268,6 @@ def test_numbers_are_found_as_people_type_them(text: str) -> None:
     assert books.found(text) == [mine.payment_id]
     assert books.found(text, ListStatus.FAILED) == ["REF000001"]
     assert books.found(text, ListStatus.PENDING) == ["REF000002"]
-
-
-@pytest.mark.parametrize(
-    ("text", "prefix"),
-    [("+", None), ("", None), ("2", "2"), ("25", "25"), ("254", "254"), ("+2547", "2547"), ("07", "2547"),
-     ("0", "254"), ("00254 0712", "254712"), ("71-2", "254712"), ("0712x", None), ("\u0661", None)],
-)  # fmt: skip
-def test_beginnings_of_numbers(text: str, prefix: str | None) -> None:
-    """With and without the country and the nought; what has other letters is no number."""
-    assert phone_prefix(text) == prefix
-
-
-@given(st.from_regex(r"[17][0-9]{8}", fullmatch=True), st.integers(1, 9))
-def test_any_spelling_of_a_number_begins_as_it_is_stored(national: str, typed: int) -> None:
-    """However much of a number is typed, and with whatever before it, it finds the number."""
-    stored = str(Msisdn.parse(national).digits)
-    for before in ("", "0", "254", "+254", "00254", "2540"):
-        prefix = phone_prefix(before + national[:typed])
-        assert prefix is not None
-        assert stored.startswith(prefix)
-        assert len(prefix) == 3 + typed
 
 
 def test_an_attempt_is_found_by_its_pay_code() -> None:
