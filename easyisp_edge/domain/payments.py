@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Stands where a gateway's id does for money that came in through none; no gateway can be called so.
 NO_GATEWAY: Final = "-"
+# So much is kept of what a source said, as it came.
+RAW_OCTETS_MAX: Final = 4096
 
 
 class Outcome(enum.Enum):

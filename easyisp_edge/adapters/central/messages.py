@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from easyisp_edge.domain import central
 from easyisp_edge.domain.events import Stream
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, EvidenceSource, MoneyRecord
 from easyisp_edge.domain.receipts import parse_receipt
 from easyisp_edge.domain.sync import SEQ_MOST, SITE_ID
 from easyisp_edge.domain.values import Money
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEY_OCTETS = 32
-_RAW_OCTETS_MAX = 4096
 
 # What refusals are called, by their name on the wire.
 CODES = {
@@ -246,7 +245,7 @@ def _receipt(data: dict[str, Any]) -> central.ReceiptAnswer:
         account=read.record.account,
         payer=Payer.read(read.record.payer),
         paid_at=read.record.paidAt,
-        raw=read.record.raw.encode()[:_RAW_OCTETS_MAX],
+        raw=read.record.raw.encode()[:RAW_OCTETS_MAX],
     )
     return central.ReceiptAnswer(receipt, found=True, record=record, used=read.used)
 

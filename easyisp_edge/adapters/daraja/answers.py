@@ -6,10 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from easyisp_edge.adapters.daraja.faults import M_PESA_EXPRESS, FaultKind, fault_kind, refusal, throttle
-from easyisp_edge.adapters.daraja.json_values import RAW_OCTETS_MAX
 from easyisp_edge.adapters.daraja.messages import PushAnswer, QueryAnswer, TokenAnswer
 from easyisp_edge.adapters.daraja.results import verdict
-from easyisp_edge.domain.payments import EvidenceSource, Outcome, PaymentReport, PromptAccepted, Reason
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, EvidenceSource, Outcome, PaymentReport, PromptAccepted, Reason
 from easyisp_edge.errors import OutcomeUnknownError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from easyisp_edge.adapters.daraja.answers import unclear
 from easyisp_edge.adapters.daraja.faults import FaultKind, fault_kind, refusal, throttle
 from easyisp_edge.adapters.daraja.json_values import (
     BODY_OCTETS_MAX,
-    RAW_OCTETS_MAX,
     as_account,
     as_code,
     as_description,
@@ -22,7 +21,7 @@ from easyisp_edge.adapters.daraja.json_values import (
     read_json_object,
 )
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, EvidenceSource, MoneyRecord, Reason
 from easyisp_edge.errors import InvalidError, RefusedError
 
 if TYPE_CHECKING:

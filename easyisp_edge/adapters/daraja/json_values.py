@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 TIMESTAMP_FORMAT = "%Y%m%d%H%M%S"
 
 BODY_OCTETS_MAX = 64 * 1024
-RAW_OCTETS_MAX = 4096
 
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,128}")
 _RECEIPT = re.compile(r"[A-Za-z0-9]{8,12}")

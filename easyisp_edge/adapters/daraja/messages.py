@@ -11,7 +11,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from easyisp_edge.adapters.daraja.json_values import (
     BODY_OCTETS_MAX,
-    RAW_OCTETS_MAX,
     as_account,
     as_code,
     as_description,
@@ -26,7 +25,7 @@ from easyisp_edge.adapters.daraja.json_values import (
     read_json_object,
 )
 from easyisp_edge.adapters.daraja.results import verdict
-from easyisp_edge.domain.payments import Outcome, PaymentReport
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, Outcome, PaymentReport
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:

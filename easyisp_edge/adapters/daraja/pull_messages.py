@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyisp_edge.adapters.daraja.answers import fields_of, senseless
 from easyisp_edge.adapters.daraja.json_values import (
-    RAW_OCTETS_MAX,
     as_account,
     as_code,
     as_instant,
@@ -21,7 +20,7 @@ from easyisp_edge.adapters.daraja.json_values import (
     read_json,
 )
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, EvidenceSource, MoneyRecord, Reason
 from easyisp_edge.domain.values import NAIROBI
 from easyisp_edge.errors import InvalidError, RefusedError, UnavailableError
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from easyisp_edge.adapters.daraja.answers import fields_of, senseless
 from easyisp_edge.adapters.daraja.json_values import (
     BODY_OCTETS_MAX,
-    RAW_OCTETS_MAX,
     as_code,
     as_identifier,
     as_instant,
@@ -26,7 +25,7 @@ from easyisp_edge.adapters.daraja.json_values import (
 )
 from easyisp_edge.adapters.daraja.push_rules import check_address
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, EvidenceSource, MoneyRecord, Reason
 from easyisp_edge.errors import InvalidError, RefusedError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.domain.pay_codes import read_pay_code
-from easyisp_edge.domain.payments import Disposition, EvidenceSource, Outcome, Payment, Reason
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, Disposition, EvidenceSource, Outcome, Payment, Reason
 from easyisp_edge.domain.purchases import CLOCKS_DIFFER, PAID_WITHIN, PurchaseState, first_recheck_at
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import ConflictError
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from easyisp_edge.services.identifiers import Identifiers
     from easyisp_edge.store.store import Tables
 
-RAW_OCTETS_MAX = 4096
 # A statement told more often than this about one purchase is still judged, and no longer written down: but for
 # what money was booked on.
 STATEMENTS_KEPT_MAX = 50

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easyisp_edge.domain.payers import Payer
-from easyisp_edge.domain.payments import EvidenceSource, Reason
+from easyisp_edge.domain.payments import RAW_OCTETS_MAX, EvidenceSource, Reason
 from easyisp_edge.domain.purchases import PurchaseState
 from easyisp_edge.domain.values import Money
-from easyisp_edge.services.money.judgement import RAW_OCTETS_MAX, STATEMENTS_KEPT_MAX, Receiver, Verdict
+from easyisp_edge.services.money.judgement import STATEMENTS_KEPT_MAX, Receiver, Verdict
 from tests.fakes.clocks import START
 from tests.fakes.gateway import CHECKOUT, PAYER, RECEIPT, callback_paid, money_record, not_paid
 from tests.unit.services.desk import Desk, open_desk
