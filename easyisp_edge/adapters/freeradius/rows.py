@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyisp_edge.adapters.freeradius.errors import UnwritableError
+from easyisp_edge.adapters.radius.dictionary import OCTETS_MAX, SESSION_SECONDS_MAX, WORD_MAX
 from easyisp_edge.domain.packages import Service
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 GROUP_MARK = "edge-"
 CLASS_MARK = "edge:"
 
-_SESSION_SECONDS_MAX = 21_474_720  # RouterOS takes no more
-_WORD_MAX = 0xFFFF_FFFF
-_OCTETS_MAX = 0xFFFF_FFFF_FFFF_FFFF
 _VALUE_MAX = 253
 _NAME_MAX = 64
 _SPEED_MAX = 45
@@ -112,7 +110,7 @@ def _group_rows(rate: str, devices_max: int, interim_seconds: int) -> GroupRows:
         Row("Port-Limit", ":=", str(devices_max)),
         Row("Acct-Interim-Interval", ":=", str(interim_seconds)),
         # Where nothing shorter is said: Expiration alone would give a year of seconds.
-        Row("Session-Timeout", "=", str(_SESSION_SECONDS_MAX)),
+        Row("Session-Timeout", "=", str(SESSION_SECONDS_MAX)),
     )
     return GroupRows(checked_name(name, "group"), _checked(reply))
 
@@ -134,7 +132,7 @@ def _check(wanted: WantedLogin) -> Iterator[Row]:
     if wanted.online_seconds is not None:
         yield Row("Max-All-Session", ":=", str(wanted.online_seconds))
     if wanted.data_limit is not None:
-        yield Row("Edge-Data-Limit", ":=", str(min(wanted.data_limit.octets, _OCTETS_MAX)))
+        yield Row("Edge-Data-Limit", ":=", str(min(wanted.data_limit.octets, OCTETS_MAX)))
     yield Row("Simultaneous-Use", ":=", str(wanted.devices_max))
     if wanted.mac is not None and wanted.devices_max == 1:
         yield Row("Calling-Station-Id", "==", wanted.mac.text)
@@ -151,16 +149,16 @@ def _check(wanted: WantedLogin) -> Iterator[Row]:
 def _reply(wanted: WantedLogin) -> Iterator[Row]:
     yield Row("Class", ":=", CLASS_MARK + wanted.grant_id)
     if wanted.session_seconds is not None:
-        yield Row("Session-Timeout", ":=", str(min(max(wanted.session_seconds, 1), _SESSION_SECONDS_MAX)))
+        yield Row("Session-Timeout", ":=", str(min(max(wanted.session_seconds, 1), SESSION_SECONDS_MAX)))
     if wanted.data_left is not None:
         yield from _total_limit(wanted.data_left)
 
 
 def _total_limit(volume: DataVolume) -> Iterator[Row]:
-    octets = min(volume.octets, _OCTETS_MAX)
+    octets = min(volume.octets, OCTETS_MAX)
     # Whether a router takes a low word of nought for "no limit" is not documented: one octet more avoids it.
-    yield Row("Mikrotik-Total-Limit", ":=", str(octets & _WORD_MAX or 1))
-    if octets > _WORD_MAX:
+    yield Row("Mikrotik-Total-Limit", ":=", str(octets & WORD_MAX or 1))
+    if octets > WORD_MAX:
         yield Row("Mikrotik-Total-Limit-Gigawords", ":=", str(octets >> 32))
 
 

@@ -5,20 +5,23 @@ Source: RFC 5176; MikroTik, RADIUS (connection terminating and change of authori
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ipaddress
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from easyisp_edge.adapters.radius import dictionary as number
 from easyisp_edge.adapters.radius.packets import (
+    HEADER_OCTETS,
+    NO_DIGEST,
+    VALUE_OCTETS_MAX,
     SharedSecret,
     attribute,
     integer_attribute,
+    md5,
     mikrotik_attribute,
     mikrotik_integer_attribute,
+    packet_head,
 )
 from easyisp_edge.errors import InvalidError
 from easyisp_edge.machine import UdpAddress
@@ -51,15 +54,7 @@ _ERROR_CAUSES = {
     508: "more than one session is meant",
 }
 
-_HEADER_OCTETS = 20
-_NO_DIGEST = bytes(16)
-_VALUE_OCTETS_MAX = 253
 _PORT_MAX = 65535
-_SESSION_SECONDS_MAX = 21_474_720  # about 248 days: RouterOS takes no more
-_WORD_MAX = 0xFFFF_FFFF
-_OCTETS_MAX = 0xFFFF_FFFF_FFFF_FFFF
-
-_packet_head = struct.Struct("!BBH").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +142,8 @@ def _text(kind: int, text: str) -> bytes:
         value = text.encode()
     except UnicodeEncodeError as error:
         raise InvalidError("coa.session", "What names a session cannot be written in UTF-8.") from error
-    if not 0 < len(value) <= _VALUE_OCTETS_MAX:
-        raise InvalidError("coa.session", f"What names a session has 1 to {_VALUE_OCTETS_MAX} octets.")
+    if not 0 < len(value) <= VALUE_OCTETS_MAX:
+        raise InvalidError("coa.session", f"What names a session has 1 to {VALUE_OCTETS_MAX} octets.")
     return attribute(kind, value)
 
 
@@ -163,7 +158,7 @@ def change_attributes(session_seconds: int | None, rate_limit: RateLimit | None,
     """What a session is to be held to from now on; empty where nothing is given."""
     changes = b""
     if session_seconds is not None:
-        seconds = min(max(session_seconds, 1), _SESSION_SECONDS_MAX)
+        seconds = min(max(session_seconds, 1), number.SESSION_SECONDS_MAX)
         changes += integer_attribute(number.SESSION_TIMEOUT, seconds)
     if rate_limit is not None:
         changes += mikrotik_attribute(number.MIKROTIK_RATE_LIMIT, str(rate_limit).encode())
@@ -171,10 +166,10 @@ def change_attributes(session_seconds: int | None, rate_limit: RateLimit | None,
 
 
 def _total_limit(volume: DataVolume) -> bytes:
-    octets = min(volume.octets, _OCTETS_MAX)
+    octets = min(volume.octets, number.OCTETS_MAX)
     # Both words always: what a change leaves out may stay as it was. A low word of nought might mean "no limit".
     return mikrotik_integer_attribute(
-        number.MIKROTIK_TOTAL_LIMIT, octets & _WORD_MAX or 1
+        number.MIKROTIK_TOTAL_LIMIT, octets & number.WORD_MAX or 1
     ) + mikrotik_integer_attribute(number.MIKROTIK_TOTAL_LIMIT_GIGAWORDS, octets >> 32)
 
 
@@ -184,15 +179,15 @@ def request_packet(code: int, identifier: int, attributes: bytes, router: CoaRou
     Source: RFC 5176 sections 2.3 (Request Authenticator) and 3.4 (Message-Authenticator).
     """
     if router.message_authenticator:
-        unsigned = attribute(number.MESSAGE_AUTHENTICATOR, _NO_DIGEST) + attributes
+        unsigned = attribute(number.MESSAGE_AUTHENTICATOR, NO_DIGEST) + attributes
         signature = hmac.digest(router.secret, _blank(code, identifier, unsigned), "md5")
         attributes = attribute(number.MESSAGE_AUTHENTICATOR, signature) + attributes
     blank = _blank(code, identifier, attributes)
-    return blank[:4] + _md5(blank + router.secret) + attributes
+    return blank[:4] + md5(blank + router.secret) + attributes
 
 
 def _blank(code: int, identifier: int, attributes: bytes) -> bytes:
-    return _packet_head(code, identifier, _HEADER_OCTETS + len(attributes)) + _NO_DIGEST + attributes
+    return packet_head(code, identifier, HEADER_OCTETS + len(attributes)) + NO_DIGEST + attributes
 
 
 def reply_holds(reply: Packet, request: bytes, router: CoaRouter) -> bool:
@@ -203,7 +198,7 @@ def reply_holds(reply: Packet, request: bytes, router: CoaRouter) -> bool:
     datagram = reply.datagram
     if datagram[0] not in {request[0] + 1, request[0] + 2} or datagram[1] != request[1]:
         return False
-    expected = _md5(datagram[:4] + request[4:20] + datagram[20:] + router.secret)
+    expected = md5(datagram[:4] + request[4:20] + datagram[20:] + router.secret)
     if not hmac.compare_digest(reply.authenticator, expected):
         return False
     if number.MESSAGE_AUTHENTICATOR not in reply.offsets:
@@ -227,7 +222,3 @@ def cause_in_words(cause: int | None) -> str:
     if cause is None:
         return "no cause given"
     return f"{_ERROR_CAUSES.get(cause, 'an unknown cause')} (Error-Cause {cause})"
-
-
-def _md5(octets: bytes) -> bytes:
-    return hashlib.md5(octets).digest()  # noqa: S324 - the protocol prescribes it

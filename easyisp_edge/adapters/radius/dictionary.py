@@ -92,3 +92,8 @@ TERMINATE_CAUSES: Final = {
     17: "User-Error",
     18: "Host-Request",
 }
+
+# What values can be at most. Of time RouterOS takes no more: about 248 days.
+SESSION_SECONDS_MAX: Final = 21_474_720
+WORD_MAX: Final = 0xFFFF_FFFF
+OCTETS_MAX: Final = 0xFFFF_FFFF_FFFF_FFFF

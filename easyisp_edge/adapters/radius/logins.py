@@ -29,9 +29,6 @@ GRANT_MARK = b"edge:"
 
 _ADDRESS_OCTETS = 4
 _NO_ADDRESSES = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))
-_SESSION_SECONDS_MAX = 21_474_720  # about 248 days: RouterOS takes no more
-_WORD_MAX = 0xFFFF_FFFF
-_OCTETS_MAX = 0xFFFF_FFFF_FFFF_FFFF
 
 # A login form may add attributes to the router's own. What we read, or the router speaks for itself with,
 # must therefore be there once; Proxy-State too, since one proxy at most stands between a router and us.
@@ -135,7 +132,7 @@ def accept_attributes(answer: LoginAccepted, interim_seconds: int) -> bytes:
 
     Source: MikroTik, RADIUS (attributes of Access-Accept).
     """
-    seconds = min(max(answer.session_seconds, 1), _SESSION_SECONDS_MAX)
+    seconds = min(max(answer.session_seconds, 1), number.SESSION_SECONDS_MAX)
     return (
         integer_attribute(number.SESSION_TIMEOUT, seconds)
         + _rate_limit(answer.rate_limit)
@@ -167,9 +164,9 @@ def _rate_limit(rate_limit: RateLimit) -> bytes:
 
 
 def _total_limit(volume: DataVolume) -> bytes:
-    octets = min(volume.octets, _OCTETS_MAX)
+    octets = min(volume.octets, number.OCTETS_MAX)
     # Whether a router takes a low word of nought for "no limit" is not documented: one octet more avoids it.
-    low = octets & _WORD_MAX or 1
+    low = octets & number.WORD_MAX or 1
     high = octets >> 32
     limit = mikrotik_integer_attribute(number.MIKROTIK_TOTAL_LIMIT, low)
     if high:

@@ -16,9 +16,9 @@ from typing import NamedTuple
 from easyisp_edge.adapters.radius import dictionary as number
 from easyisp_edge.errors import InvalidError
 
-_HEADER_OCTETS = 20
+HEADER_OCTETS = 20
 _PACKET_OCTETS_MAX = 4096
-_VALUE_OCTETS_MAX = 253
+VALUE_OCTETS_MAX = 253
 _INTEGER_OCTETS = 4
 _DIGEST_OCTETS = 16
 # A hotspot's login repeats only Vendor-Specific, a few times; thousands of empty attributes are an attack.
@@ -30,11 +30,11 @@ _HMAC_BLOCK_OCTETS = 64
 _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
 
-_NO_DIGEST = bytes(_DIGEST_OCTETS)
+NO_DIGEST = bytes(_DIGEST_OCTETS)
 _MESSAGE_AUTHENTICATOR_HEAD = bytes((number.MESSAGE_AUTHENTICATOR, _DIGEST_OCTETS + 2))
-_MESSAGE_AUTHENTICATOR_BLANK = _MESSAGE_AUTHENTICATOR_HEAD + _NO_DIGEST
+_MESSAGE_AUTHENTICATOR_BLANK = _MESSAGE_AUTHENTICATOR_HEAD + NO_DIGEST
 
-_packet_head = struct.Struct("!BBH").pack
+packet_head = struct.Struct("!BBH").pack
 _integer_attribute = struct.Struct("!BBI").pack
 _vendor_head = struct.Struct("!BBIBB").pack
 _vendor_integer_attribute = struct.Struct("!BBIBBI").pack
@@ -112,10 +112,10 @@ def decode(datagram: bytes) -> Packet:
 
     Source: RFC 2865 section 3.
     """
-    if len(datagram) < _HEADER_OCTETS:
+    if len(datagram) < HEADER_OCTETS:
         raise InvalidError("radius.length", "Shorter than a header.")
     end = datagram[2] << 8 | datagram[3]
-    if not _HEADER_OCTETS <= end <= len(datagram) or end > _PACKET_OCTETS_MAX:
+    if not HEADER_OCTETS <= end <= len(datagram) or end > _PACKET_OCTETS_MAX:
         raise InvalidError("radius.length", "The length in the header is wrong.")
     if end < len(datagram):  # the rest is padding
         datagram = datagram[:end]
@@ -129,7 +129,7 @@ def decode(datagram: bytes) -> Packet:
 def _find_attributes(datagram: bytes) -> tuple[dict[int, int], list[int]]:
     offsets: dict[int, int] = {}
     repeated: list[int] = []
-    at = _HEADER_OCTETS
+    at = HEADER_OCTETS
     end = len(datagram)
     last = end - 1
     while at < last:
@@ -161,7 +161,7 @@ class SharedSecret:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         # HMAC's two keyed states, copied for each packet: half of what `hmac` takes, which keys them anew.
-        key = (secret if len(secret) <= _HMAC_BLOCK_OCTETS else _md5(secret)).ljust(_HMAC_BLOCK_OCTETS, b"\0")
+        key = (secret if len(secret) <= _HMAC_BLOCK_OCTETS else md5(secret)).ljust(_HMAC_BLOCK_OCTETS, b"\0")
         self._inner = hashlib.md5(key.translate(_INNER_PAD))  # noqa: S324 - the protocol prescribes it
         self._outer = hashlib.md5(key.translate(_OUTER_PAD))  # noqa: S324 - the protocol prescribes it
 
@@ -188,7 +188,7 @@ class SharedSecret:
         datagram = packet.datagram
         start = packet.offsets[number.MESSAGE_AUTHENTICATOR] + 2
         expected = self._signature(
-            datagram[:4] + authenticator + datagram[20:start] + _NO_DIGEST + datagram[start + _DIGEST_OCTETS :]
+            datagram[:4] + authenticator + datagram[20:start] + NO_DIGEST + datagram[start + _DIGEST_OCTETS :]
         )
         return hmac.compare_digest(value, expected)
 
@@ -198,7 +198,7 @@ class SharedSecret:
         Source: RFC 2866 section 3.
         """
         datagram = packet.datagram
-        expected = _md5(datagram[:4] + _NO_DIGEST + datagram[20:] + self._secret)
+        expected = md5(datagram[:4] + NO_DIGEST + datagram[20:] + self._secret)
         return hmac.compare_digest(packet.authenticator, expected)
 
     def reveal_password(self, hidden: bytes, authenticator: bytes) -> bytes:
@@ -214,7 +214,7 @@ class SharedSecret:
         previous = authenticator
         for at in range(0, len(hidden), _DIGEST_OCTETS):
             block = hidden[at : at + _DIGEST_OCTETS]
-            mask = int.from_bytes(_md5(self._secret + previous), "big")
+            mask = int.from_bytes(md5(self._secret + previous), "big")
             clear.append((int.from_bytes(block, "big") ^ mask).to_bytes(_DIGEST_OCTETS, "big"))
             previous = block
         return b"".join(clear).rstrip(b"\0")
@@ -224,8 +224,8 @@ class SharedSecret:
 
         Source: RFC 2865 section 3, RFC 3579 section 3.2; the place of Message-Authenticator: CVE-2024-3596.
         """
-        length = _HEADER_OCTETS + len(_MESSAGE_AUTHENTICATOR_BLANK) + len(attributes)
-        start = _packet_head(code, request.datagram[1], length) + request.authenticator
+        length = HEADER_OCTETS + len(_MESSAGE_AUTHENTICATOR_BLANK) + len(attributes)
+        start = packet_head(code, request.datagram[1], length) + request.authenticator
         signature = self._signature(start + _MESSAGE_AUTHENTICATOR_BLANK + attributes)
         return self._sealed(start, _MESSAGE_AUTHENTICATOR_HEAD + signature + attributes)
 
@@ -234,12 +234,12 @@ class SharedSecret:
 
         Source: RFC 2866 section 4.2.
         """
-        length = _HEADER_OCTETS + len(attributes)
-        start = _packet_head(number.ACCOUNTING_RESPONSE, request.datagram[1], length) + request.authenticator
+        length = HEADER_OCTETS + len(attributes)
+        start = packet_head(number.ACCOUNTING_RESPONSE, request.datagram[1], length) + request.authenticator
         return self._sealed(start, attributes)
 
     def _sealed(self, start: bytes, attributes: bytes) -> bytes:
-        return start[:4] + _md5(start + attributes + self._secret) + attributes
+        return start[:4] + md5(start + attributes + self._secret) + attributes
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -250,8 +250,8 @@ def attribute(kind: int, value: bytes) -> bytes:
 def text_attribute(kind: int, text: str) -> bytes:
     """One attribute of text, cut at a whole character where it is too long; nothing for an empty text."""
     value = text.encode()
-    if len(value) > _VALUE_OCTETS_MAX:
-        value = value[:_VALUE_OCTETS_MAX].decode(errors="ignore").encode()
+    if len(value) > VALUE_OCTETS_MAX:
+        value = value[:VALUE_OCTETS_MAX].decode(errors="ignore").encode()
     return attribute(kind, value) if value else b""
 
 
@@ -271,7 +271,8 @@ def mikrotik_integer_attribute(kind: int, value: int) -> bytes:
     return _vendor_integer_attribute(number.VENDOR_SPECIFIC, 12, number.MIKROTIK, kind, 6, value)
 
 
-def _md5(octets: bytes) -> bytes:
+def md5(octets: bytes) -> bytes:
+    """The digest that replies, requests and passwords are sealed with."""
     return hashlib.md5(octets).digest()  # noqa: S324 - the protocol prescribes it
 
 
@@ -280,4 +281,4 @@ def response_digest(identifier: int, password: bytes, challenge: bytes) -> bytes
 
     Source: RFC 1994 section 4.1, RFC 2865 section 5.3.
     """
-    return _md5(bytes((identifier,)) + password + challenge)
+    return md5(bytes((identifier,)) + password + challenge)

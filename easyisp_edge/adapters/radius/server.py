@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from easyisp_edge.adapters.radius import dictionary as number
 from easyisp_edge.adapters.radius.duplicates import DuplicateCache
 from easyisp_edge.adapters.radius.logins import accept_attributes, login_request, reject_attributes
-from easyisp_edge.adapters.radius.packets import decode
+from easyisp_edge.adapters.radius.packets import NO_DIGEST, decode
 from easyisp_edge.adapters.radius.peers import peers_by_address
 from easyisp_edge.adapters.radius.usage import usage_report
 from easyisp_edge.domain.logins import LoginAccepted, LoginAnswer, LoginRejected
@@ -39,7 +39,6 @@ _BATCH = 32
 _BATCHES_PER_WAKE_UP = 8
 _UNDER_WAY_MAX = 1024
 _WARNING_PAUSE_SECONDS = 60.0
-_NO_DIGEST = bytes(16)
 
 T = TypeVar("T")
 
@@ -264,7 +263,7 @@ class RadiusServer:
             self._drop_wrong_secret(peer)
             return False
         if number.MESSAGE_AUTHENTICATOR in packet.offsets:
-            return self._signature_holds(packet, peer, _NO_DIGEST)
+            return self._signature_holds(packet, peer, NO_DIGEST)
         return True
 
     def _signature_holds(self, packet: Packet, peer: Peer, authenticator: bytes) -> bool:
