@@ -200,6 +200,21 @@ class PurchasesTable:
             most,
         )
 
+    def offers_of_device(self, mac: MacAddress, since: datetime, most: int) -> list[datetime]:
+        """When a device was given pay codes after `since`, newest first, paid since or not."""
+        return self._moments(
+            "SELECT created_at FROM purchases WHERE mac = ? AND created_at > ? AND checkout_request_id IS NULL"
+            " ORDER BY created_at DESC LIMIT ?",
+            mac.text,
+            instant(since),
+            most,
+        )
+
+    def begun(self, since: datetime, most: int) -> list[datetime]:
+        """When purchases of this box began after `since`, newest first, of whatever kind."""
+        query = "SELECT created_at FROM purchases WHERE created_at > ? ORDER BY created_at DESC LIMIT ?"
+        return self._moments(query, instant(since), most)
+
     def pushes_of_site(self, since: datetime, most: int) -> list[datetime]:
         """When this box had phones prompted after `since`, newest first, for all tenants."""
         return self._moments(_PUSHED_AT + "created_at > ? ORDER BY created_at DESC LIMIT ?", instant(since), most)

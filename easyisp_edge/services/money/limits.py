@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _DAY, _HOUR, _MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 
+# An offer costs nobody anything but this box: each is kept for good, and told to the hub.
+OFFERS_PER_DEVICE_HOUR = 30
+PURCHASES_PER_SITE_MINUTE = 300
 _MENU = "or pay from the M-Pesa menu, which always works."
 _MESSAGES = {
     "purchase.too_soon": f"This phone was asked a moment ago. Wait {{seconds}} seconds and try again, {_MENU}",
@@ -73,6 +76,26 @@ def check_push_limits(tx: Tables, wanted: Purchase, limits: PushLimits) -> None:
     seconds = math.ceil((until - wanted.created_at) / _SECOND)
     values = {"seconds": seconds, "minutes": math.ceil(seconds / 60)}
     raise ConflictError(code, _MESSAGES[code].format(**values), **values)
+
+
+def check_offer_limits(tx: Tables, wanted: Purchase) -> None:
+    """Refuse an offer, not yet written, where a device or the whole site has had more than people ever ask for.
+
+    Raises:
+        ConflictError: `purchase.limit_offers`, with the `seconds` and whole `minutes` after which it is not.
+    """
+    until, now = wanted.created_at, wanted.created_at
+    if wanted.mac is not None:
+        of_device = tx.purchases.offers_of_device(wanted.mac, now - _HOUR, OFFERS_PER_DEVICE_HOUR)
+        until = max((at for at, _ in _used_up(of_device, OFFERS_PER_DEVICE_HOUR, _HOUR, "")), default=until)
+    of_site = tx.purchases.begun(now - _MINUTE, PURCHASES_PER_SITE_MINUTE)
+    until = max((at for at, _ in _used_up(of_site, PURCHASES_PER_SITE_MINUTE, _MINUTE, "")), default=until)
+    if until <= now:
+        return
+    seconds = math.ceil((until - now) / _SECOND)
+    minutes = math.ceil(seconds / 60)
+    message = f"Too much was ordered from here. Wait {minutes} min and try again."
+    raise ConflictError("purchase.limit_offers", message, seconds=seconds, minutes=minutes)
 
 
 def _standing(tx: Tables, wanted: Purchase, limits: PushLimits) -> Iterator[tuple[datetime, str]]:

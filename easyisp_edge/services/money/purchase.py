@@ -20,7 +20,7 @@ from easyisp_edge.domain.purchases import (
 )
 from easyisp_edge.errors import ConflictError, InvalidError, OutcomeUnknownError, RefusedError, UnavailableError
 from easyisp_edge.services.identifiers import is_secret
-from easyisp_edge.services.money.limits import PushLimits, check_push_limits
+from easyisp_edge.services.money.limits import PushLimits, check_offer_limits, check_push_limits
 from easyisp_edge.services.money.selling import Selling
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class PurchaseService:
         Raises:
             InvalidError: The order's own id is malformed.
             NotFoundError: No such package, or no gateway for it.
-            ConflictError: The phone has a prompt open for something else, or would be prompted too often.
+            ConflictError: The phone has a prompt open for something else, or would be prompted too often; or far too
+                much is ordered.
         """
         if order.purchase_id is not None and not is_secret(order.purchase_id):
             raise InvalidError("request.invalid", "The purchase key must be 32 hex digits.", field="key")
@@ -181,6 +182,8 @@ class PurchaseService:
             return found, False
         if wanted.state is not PurchaseState.OFFERED:
             check_push_limits(tx, wanted, self.limits())
+        else:
+            check_offer_limits(tx, wanted)
         written = self._with_own_pay_code(tx, wanted)
         _write(tx, written, token)
         return written, True

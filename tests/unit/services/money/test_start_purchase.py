@@ -35,7 +35,7 @@ from easyisp_edge.loops import Errands
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.money import purchase as purchase_module
 from easyisp_edge.services.money.judgement import NO_SUBSTITUTE
-from easyisp_edge.services.money.limits import PushLimits
+from easyisp_edge.services.money.limits import OFFERS_PER_DEVICE_HOUR, PURCHASES_PER_SITE_MINUTE, PushLimits
 from easyisp_edge.services.money.purchase import GatewayDoor, Order, PurchaseService
 from easyisp_edge.services.money.settlement import SettlementService
 from easyisp_edge.services.money.shelf import Shelf
@@ -583,6 +583,34 @@ async def test_no_prompt_stands_in_an_offers_way(till: Till) -> None:
         again = replace(ORDER, purchase_id=f"{number:032x}", package_id=package_id)
         assert (await till.service.start_purchase(again, prompt=False)).state is PurchaseState.OFFERED
     assert len(till.gateway.pushes) == 1
+
+
+async def test_a_device_is_offered_so_much_in_an_hour(till: Till) -> None:
+    """For whatever numbers: each is kept for good. Who asks for what stands open has that; later there is more."""
+    phones = [replace(ORDER, purchase_id=None, phone=Msisdn(f"2547100000{n:02}")) for n in range(40)]
+    for order in phones[:OFFERS_PER_DEVICE_HOUR]:
+        await till.service.start_purchase(order, prompt=False)
+        till.books.time.advance(1)
+    with pytest.raises(ConflictError) as refused:
+        await till.service.start_purchase(phones[-1], prompt=False)
+    assert (refused.value.code, refused.value.values["minutes"]) == ("purchase.limit_offers", 60)
+    assert (await till.service.start_purchase(phones[0], prompt=False)).phone == phones[0].phone
+    assert (await till.service.start_purchase(phones[-1])).state is PurchaseState.PROMPTED
+    await till.service.start_purchase(replace(phones[-1], mac=OTHER_MAC), prompt=False)
+    till.books.time.advance(3600)
+    assert (await till.service.start_purchase(phones[-1], prompt=False)).state is PurchaseState.OFFERED
+
+
+async def test_a_site_is_offered_so_much_in_a_minute(till: Till) -> None:
+    """By devices that nobody knows, too."""
+    orders = [replace(ORDER, purchase_id=None, mac=None, phone=Msisdn(f"254710000{n:03}")) for n in range(400)]
+    for order in orders[:PURCHASES_PER_SITE_MINUTE]:
+        await till.service.start_purchase(order, prompt=False)
+    with pytest.raises(ConflictError) as refused:
+        await till.service.start_purchase(orders[-1], prompt=False)
+    assert refused.value.code == "purchase.limit_offers"
+    till.books.time.advance(60)
+    assert (await till.service.start_purchase(orders[-1], prompt=False)).state is PurchaseState.OFFERED
 
 
 async def test_a_restart_leaves_offers_alone(till: Till) -> None:
