@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.config import ConfigError, GatewayType
+from easyisp_edge.config import ConfigError, GatewayType, SubType
 from easyisp_edge.config.gateway_types import KEYS
 from easyisp_edge.config.made_gateways import made_gateway
 from easyisp_edge.domain.events import Stream
@@ -44,6 +44,8 @@ _PLAIN = (
 # What a customer who is paying just now was told, or M-Pesa is asked about the payment with.
 _STANDS_WHILE_OPEN = frozenset({"type", "sub_type", "shortcode", "store_number", "account_number", "environment"})
 _OF_A_KIND = ("store_number", "account_number", *KEYS)
+# Which of these numbers a sub-type has a use for.
+_NUMBERS_OF = {SubType.BUYGOODS: {"store_number"}, SubType.BANK: {"store_number", "account_number"}}
 
 LOST_KEYS = (
     "The keys of this gateway do not open with this box's key file, so it is not used. Put the file back that was there"
@@ -326,7 +328,9 @@ def _merged(stands: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
     kind = ("type", "sub_type")
     if all(merged[name] == stands[name] for name in kind):
         return merged
-    gone = {name for name in _OF_A_KIND[:2] if name not in given}
+    # A page sends all fields of its form, also those it does not show for the new kind: they say nothing new.
+    useless = set(_OF_A_KIND[:2]) - _NUMBERS_OF.get(merged["sub_type"], set())
+    gone = {name for name in _OF_A_KIND[:2] if name not in given or (name in useless and given[name] == stands[name])}
     if merged["type"] == GatewayType.MPESA_NO_API:
         gone |= {key for key in KEYS if key not in given}
     return {name: value for name, value in merged.items() if name not in gone}

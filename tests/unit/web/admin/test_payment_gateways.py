@@ -300,6 +300,18 @@ async def test_what_a_page_sends_back_unchanged_is_no_change(office: Office) -> 
     assert [kind for kind, _, _ in office.told()] == ["gateway.made"]
 
 
+async def test_a_form_sent_whole_may_change_the_kind(office: Office) -> None:
+    """A page sends the numbers it does not show any more, as they stood: they go; one that is typed anew is refused."""
+    bank = await office.make(subType="BANK", shortcode="247247", storeNumber="600988", accountNumber="0123456789")
+    path = f"/{bank['id']}"
+    refused = await office.ask("PUT", path, 400, json={**bank, "subType": "PAYBILL", "storeNumber": "600111"})
+    assert refused["field"] == "storeNumber"
+    till = await office.ask("PUT", path, 200, json={**bank, "subType": "BUYGOODS", "shortcode": "512345"})
+    assert (till["storeNumber"], till["accountNumber"]) == ("600988", None)
+    paybill = await office.ask("PUT", path, 200, json={**till, "subType": "PAYBILL"})
+    assert (paybill["subType"], paybill["storeNumber"], paybill["accountNumber"]) == ("PAYBILL", None, None)
+
+
 async def test_another_kind_has_other_numbers(office: Office) -> None:
     """What only the former kind had a use for goes with it: store number, account, and keys where there is no API."""
     made = await office.make(subType="BUYGOODS", shortcode="512345", storeNumber="600987")
