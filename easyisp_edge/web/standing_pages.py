@@ -196,7 +196,7 @@ class StandingPages:
             menu=menu,
             login_form=self._login_form(standing, view),
             outages=self._down(view, paying=standing.step is not Step.CONNECTING),
-            paid=purchase is not None or standing.claim is not None,
+            paid=_just_paid(standing),
         )
 
     def _claim(self, standing: Standing, view: View, common: dict[str, Any]) -> bytes:
@@ -311,6 +311,12 @@ def grant_of_turn(portal: Portal, tenant_id: str, mac: MacAddress, form: Mapping
     if found is None:
         raise NotFoundError("grant.unknown", "This device has no such package.")
     return found
+
+
+def _just_paid(standing: Standing) -> bool:
+    """Whether it is money that leads online for the first time, and not a voucher, a gift, or being back."""
+    begun = standing.admission is not None and standing.admission.state is not GrantState.WAITING
+    return not begun and (standing.purchase is not None or standing.claim is not None)
 
 
 def _own(current: Admission, view: View) -> Own | None:

@@ -501,6 +501,16 @@ class TestDown:
         assert "Connecting you" in page
         assert "KES" not in page
 
+    async def test_with_the_router_away_being_back_is_no_payment(self, stage: Stage) -> None:
+        """Who signed out and in again has paid long ago."""
+        path = await online(stage)
+        token = await token_of(stage)
+        assert (await post(stage, "/off", h=path, d=token))[0] == 303
+        await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="off")
+        await stage.router.unreachable()
+        assert (await post(stage, "/on", h=path, d=token))[0] == 303
+        assert "Connecting you" in words_of((await stage.get(path))[1])
+
 
 class TestRefusedByTheRouter:
     @pytest.mark.parametrize("language", ["en", "sw"])
