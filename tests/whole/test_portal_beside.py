@@ -422,6 +422,24 @@ class TestSamePhone:
         await stage.until(lambda: not stage.router.is_online(MAC), seconds=5, what="the old one off")
         assert 'data-step="online"' in (await stage.get(leads))[1]
 
+    @pytest.mark.parametrize("mode", ["hotspot-user", "radius"])
+    async def test_a_package_for_several_has_both_on(self, tmp_path: Path, mode: str) -> None:
+        """The receipt and the number let the second device on, not only its page; the first stays on and reads so."""
+        family = '[[package]]\nid = "two"\nname = "Two"\nprice = 20\nduration = "1d"\ndevices = 2\nspeed = "5M"\n'
+        async with Stage(tmp_path, mode=mode, files={"gateways.toml": LISTED, "packages.toml": family}) as stage:
+            await online(stage, "two")
+            claimed = {"text": stage.daraja.debits[0].receipt, "phone": PHONE, "lang": "en"}
+            status, leads = await post(stage, "/paid", d=await token_of(stage, OTHER_MAC), **claimed)
+            assert status == 303
+            await stage.until_online(OTHER_MAC)
+            assert stage.router.is_online(MAC)
+
+            async def both_read_so() -> bool:
+                asked = [await stage.get("/", mac=MAC), await stage.get(leads.partition("?")[0])]
+                return all("You are online" in page for _, page in asked)
+
+            await stage.until(both_read_so, seconds=5, what="both pages")
+
     async def test_so_often_a_day(self, stage: Stage) -> None:
         """Then it is said, and it stays where it is."""
         path = await online(stage)

@@ -116,10 +116,11 @@ class StandingService:
         if not read.devices.is_known(mac):
             return _STRANGER
         usable, claim = self._usable(tenant_id, mac, now), read.claims.latest_of_device(tenant_id, mac)
+        usable = [*self._shared(tenant_id, mac, now), *usable]
         if claim is not None and len(usable) == 1 and usable[0].grant_id == claim.provisional_grant_id:
             return self._looking(claim, usable[0], now)
         if usable:
-            return self._admitted(None, usable, now)
+            return self._admitted(None, usable, now, mac)
         purchase = read.purchases.latest_of_device(tenant_id, mac)
         if claim is not None and _comes_back_for(claim, purchase, now):
             return replace(self.of_claim(claim), mpesa_receipt_number=None)
@@ -218,14 +219,31 @@ class StandingService:
         """A usable grant, with the others of its device."""
         mac, tenant_id = admission.mac, admission.tenant_id
         beside = [admission] if mac is None else self._usable(tenant_id, mac, now)
-        return self._admitted(admission, beside, now, receipt)
+        return self._admitted(admission, beside, now, mac, receipt)
 
     def _usable(self, tenant_id: str, mac: MacAddress, now: datetime) -> list[Admission]:
         of_device = self.store.read.grants.usable_of_device(tenant_id, mac)
         return [admission for admission in of_device if admission.usable_at(now)]
 
+    def _shared(self, tenant_id: str, mac: MacAddress, now: datetime) -> list[Admission]:
+        """What a device is on by that went on to another one of its buyer's since, and is for several."""
+        read = self.store.read
+        by = {session.grant_id for session in read.sessions.open_of_device(mac) if session.grant_id is not None}
+        found = [admission for grant_id in sorted(by) if (admission := read.grants.admission_by_id(grant_id))]
+        return [
+            each
+            for each in found
+            if each.tenant_id == tenant_id and each.mac != mac and each.package.devices_max > 1 and each.usable_at(now)
+            if self._is_on(each, mac)
+        ]
+
     def _admitted(
-        self, about: Admission | None, usable: list[Admission], now: datetime, receipt: str | None = None
+        self,
+        about: Admission | None,
+        usable: list[Admission],
+        now: datetime,
+        mac: MacAddress | None,
+        receipt: str | None = None,
     ) -> Standing:
         """One after the other: while one of a device's grants has it online, the others wait their turn."""
         # Of those that are open the first; what its buyer paused stands behind what was bought since.
@@ -237,9 +255,19 @@ class StandingService:
             step, opening = Step.SHUT, opens_at(current, now)
         elif self._is_off(current, usable):
             step = Step.OFF
-        elif any(self.presence.is_online(each.username) for each in usable):
+        elif any(self._is_on(each, mac) for each in usable):
             step = Step.ONLINE
         return Standing(step, None, about or current, seconds, receipt, current=current, after=after, opens_at=opening)
+
+    def _is_on(self, admission: Admission, mac: MacAddress | None) -> bool:
+        """Whether it has that device on: that another one is, by a package for several, says nothing of it."""
+        if not self.presence.is_online(admission.username):
+            return False
+        if mac is None or admission.package.devices_max == 1:
+            return True
+        told = {session.mac for session in self.store.read.sessions.open_of_grant(admission.grant_id)}
+        devices = self.presence.devices_of(admission.username) | told
+        return mac in devices or not devices - {None}
 
     @staticmethod
     def _is_off(current: Admission, usable: list[Admission]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -86,7 +87,7 @@ class RouterSteps:
         standing = self.memory.users or {}
         known = [self.sessions.known(session, standing) async for session in self._unhurried(state.active)]
         if concerned is None:
-            self.presence.observed(self.router_id, {each.username for each in known})
+            self.presence.observed(self.router_id, {each.username for each in known}, _devices_on(known))
             self.presence.saw(self.router_id, state.hosts, self.clock.monotonic())
         ended = [each for each in known if each.ours and not each.stays(wanted)]
         await self._put_off(wanted, state, known, [e for e in ended if concerned is None or e.username in concerned])
@@ -171,13 +172,14 @@ class RouterSteps:
         macs_on: set[MacAddress | None],
     ) -> bool:
         """Log in every device that may be on and is seen; True when one of them should be on any moment."""
-        on = {each.username for each in staying}
+        on = Counter(each.username for each in staying)
         for name in on:
             await self.started(wanted[name])
         first: dict[MacAddress, Admission] = {}
         # A device's grants are used one after the other: what runs first, then by age.
         async for grant in self._unhurried(wanted.values()):
-            if grant.mac is not None and grant.mac not in macs_on and grant.username not in on:
+            has_room = on[grant.username] < grant.package.devices_max
+            if grant.mac is not None and grant.mac not in macs_on and has_room:
                 before = first.get(grant.mac)
                 first[grant.mac] = grant if before is None else min(before, grant, key=_turn)
         hosts, missing = {host.mac: host for host in state.hosts if not host.bypassed}, False
@@ -202,7 +204,7 @@ class RouterSteps:
             log.warning("%s does not let %s on: %s", self.router_id, host.mac, error.message)
             self.memory.was_refused(grant.username)
             return False
-        self.presence.came(self.router_id, grant.username)
+        self.presence.came(self.router_id, grant.username, host.mac)
         await self.started(grant)
         return True
 
@@ -221,6 +223,14 @@ class RouterSteps:
             yield each
             if number % AT_A_STRETCH == 0:
                 await self.clock.sleep(0)
+
+
+def _devices_on(known: Iterable[KnownSession]) -> dict[str, set[MacAddress]]:
+    devices: dict[str, set[MacAddress]] = {}
+    for each in known:
+        if each.session.mac is not None:
+            devices.setdefault(each.username, set()).add(each.session.mac)
+    return devices
 
 
 def _turn(admission: Admission) -> tuple[bool, datetime]:

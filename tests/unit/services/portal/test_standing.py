@@ -14,6 +14,7 @@ from easyisp_edge.domain.payers import Payer
 from easyisp_edge.domain.payments import EvidenceSource, MoneyRecord, Reason
 from easyisp_edge.domain.purchases import Purchase, PurchaseState
 from easyisp_edge.domain.schedules import Schedule
+from easyisp_edge.domain.sessions import Session
 from easyisp_edge.domain.values import Money
 from easyisp_edge.errors import NotFoundError
 from easyisp_edge.services.access.presence import Presence
@@ -386,6 +387,33 @@ async def test_what_serves_another_device_is_not_called_connected(books: Books, 
     assert standing(books).of_claim(other).step is Step.CONNECTING
     assert standing(books).of_claim(first).step is step
     assert standing(books).of_device(TENANT, OTHER_MAC).step is Step.CONNECTING
+
+
+async def test_another_device_on_by_the_same_package_says_nothing_of_this_one(books: Books) -> None:
+    """It is being connected until it is seen on itself; who was on before and is still reads so."""
+    package, presence = replace(HOUR, devices_max=2), Presence()
+    await claimed(books, package=package)
+    other = await claimed(books, package=package, claim_id="e" * 32, mac=OTHER_MAC, phone=PAYER)
+    service, read = standing(books, presence), books.store.read
+    grant = read.grants.by_id(other.grant_id or "")
+    assert grant is not None
+    await books.store.write(lambda tx: tx.sessions.add(a_session(grant)))
+    presence.came(ROUTER, grant.username, MAC)
+    assert service.of_claim(other).step is Step.CONNECTING
+    assert [service.of_device(TENANT, mac).step for mac in (MAC, OTHER_MAC)] == [Step.ONLINE, Step.CONNECTING]
+    await books.store.write(lambda tx: add_grant(tx, HOUR, number=7))
+    found = service.of_device(TENANT, MAC)  # what it has of its own comes after that
+    assert (found.step, [each.grant_id for each in found.after]) == (Step.ONLINE, ["grant-7"])
+    presence.came(ROUTER, grant.username, OTHER_MAC)
+    assert service.of_claim(other).step is Step.ONLINE
+    presence.left(ROUTER, grant.username)
+    assert not presence.devices_of(grant.username)
+
+
+def a_session(grant: Grant) -> Session:
+    """One of the first device's."""
+    now = START
+    return Session(0, ROUTER, "1", grant.username, grant.grant_id, MAC, "10.5.50.11", now, now, None, 0, 0, 0, "")
 
 
 def test_presence_is_what_was_observed_last() -> None:

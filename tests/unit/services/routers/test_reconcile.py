@@ -11,8 +11,9 @@ import pytest
 from easyisp_edge.config import RouterMode
 from easyisp_edge.domain.grants import GrantState
 from easyisp_edge.domain.routers import USER_MARK
-from easyisp_edge.domain.values import RateLimit
+from easyisp_edge.domain.values import MacAddress, RateLimit
 from easyisp_edge.errors import UnavailableError
+from easyisp_edge.services.access.grant_life import move
 from easyisp_edge.services.routers.reconcile import IMPATIENT_SECONDS
 from easyisp_edge.services.routers.steps import IMPATIENT_FOR
 from easyisp_edge.services.routers.wanted_users import user_profile
@@ -353,6 +354,20 @@ async def test_a_package_for_several_devices_is_bound_to_none(spot: Spot) -> Non
     await spot.round()
     assert spot.router.profiles[user_profile(FAMILY).name].shared_users == 2
     assert spot.router.sessions_of(ONE)
+
+
+async def test_a_package_for_several_devices_lets_each_on_as_it_comes(spot: Spot) -> None:
+    """The first stays on when the grant goes on to the next; beyond as many as it is for, nobody is tried."""
+    devices = [MAC, OTHER_MAC, MacAddress("AA:BB:CC:00:00:03")]
+    grant = await spot.add(FAMILY)
+    for number, mac in enumerate(devices):
+        spot.router.see(mac, f"10.5.50.1{number}")
+        await spot.books.store.write(lambda tx, mac=mac: move(tx, grant, mac))  # type: ignore[misc]
+        took = await spot.round()
+        assert (f"login {ONE}" in took) == (number < FAMILY.devices_max)
+    assert {session.mac for session in spot.router.sessions_of(ONE)} == set(devices[:2])
+    assert spot.presence.devices_of(ONE) == set(devices[:2])
+    assert await spot.round() == []
 
 
 async def test_by_radius_no_users_are_written(radius_spot: Spot) -> None:
