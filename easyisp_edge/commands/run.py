@@ -96,7 +96,9 @@ async def _reload(daemon: Daemon, folder: Path) -> None:
     try:
         config = load_config(folder, os.environ)
     except ConfigError as error:
-        log.error("the new configuration is refused, the last good one stays:\n%s", error.message)  # noqa: TRY400
+        log.error("the new configuration is refused, the last good one stays")  # noqa: TRY400
+        for problem in error.problems:  # a line each: what holds several is one long line in the journal
+            log.error("%s", problem)  # noqa: TRY400
         return
     for name in await daemon.reload(config):
         log.warning("what changed in %s takes effect at the next restart", name)

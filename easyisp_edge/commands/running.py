@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+_ADVICE = {
+    errno.EADDRINUSE: "Another program is there: ss -lntup shows which.",
+    errno.EADDRNOTAVAIL: "This machine has no such address now: ip address shows those it has.",
+}
+_ADVISED_ELSE = "Is the port below 1024, or one that the service's unit does not name, and the daemon not allowed?"
 
 
 def real_surroundings(environ: Mapping[str, str] | None = None) -> Surroundings:
@@ -75,6 +81,6 @@ def _listening(name: str, address: str, port: int) -> socket.socket:
 def _taken(name: str, address: str, port: int, error: OSError) -> EdgeError:
     return EdgeError(
         "door.not_opened",
-        f"The {name} door cannot be opened on {address} port {port}: {error.strerror}. "
-        "Is another program there, or is the port below 1024 and the daemon not allowed?",
+        f"The {name} door cannot be opened on {address} port {port}: {os.strerror(error.errno or 0)}."
+        f" {_ADVICE.get(error.errno or 0, _ADVISED_ELSE)}",
     )
