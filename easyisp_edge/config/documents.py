@@ -18,6 +18,18 @@ FILES = ("edge.toml", "tenants.toml", "packages.toml", "gateways.toml", "routers
 # Without this one a mistyped folder would pass for an empty configuration.
 _REQUIRED = "edge.toml"
 _OCTETS_MAX = 1_000_000
+# What to do, by how the parser begins to say what it met. The line itself is not shown: it may hold a secret.
+_ADVICE = {
+    "Invalid value": 'text stands in straight quotes, "so"; true and false in small letters, and numbers by themselves',
+    "Expected newline": "behind a value nothing more may stand; text, times and phone numbers need quotes around them,"
+    " and numbers have no commas and do not begin with 0",
+    "Illegal character": "a quote is not closed in this line",
+    "Unterminated": "a quote is not closed",
+    "Cannot overwrite": "the same was said further up; a key stands once in a table, and of a table that there is"
+    " several times each begins with [[two brackets]]",
+    "Cannot declare": "the same table was begun further up; of one that there is several times each begins with"
+    " [[two brackets]]",
+}
 
 
 def read_documents(folder: Path, findings: Findings) -> dict[str, Document | None]:
@@ -72,7 +84,8 @@ def _parsed(file: str, content: bytes, findings: Findings) -> Document | None:
         return Document(file, tomllib.loads(text), source_lines(text))
     except tomllib.TOMLDecodeError as error:
         message, line = _placed(str(error), text)
-        findings.add_file(file, f"not valid TOML: {message}", line=line)
+        advice = next((f"; {advice}" for met, advice in _ADVICE.items() if message.startswith(met)), "")
+        findings.add_file(file, f"not valid TOML: {message}{advice}", line=line)
     except (ValueError, RecursionError):  # an endless number, endless brackets
         findings.add_file(file, "not valid TOML: a value is too long or nested too deep")
     return None

@@ -12,7 +12,7 @@ from easyisp_edge.config.problems import nearest
 from easyisp_edge.config.secret_files import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
@@ -50,20 +50,20 @@ def explain(
         if place in said:
             continue
         field = _field_at(model, place)
-        message, guess = _message(fault, model, place, field)
+        message, guess = _message(fault, model, (path, place), field)
         expected = (field.description if field else None) or ""
         findings.add(document, (*path, *place), message, expected=expected, nearest=guess)
 
 
 def _message(
-    fault: ErrorDetails, model: type[ConfigModel], place: Path, field: FieldInfo | None
+    fault: ErrorDetails, model: type[ConfigModel], at: tuple[Path, Path], field: FieldInfo | None
 ) -> tuple[str, str | None]:
-    """What is wrong, and what was most likely meant."""
+    """What is wrong, and what was most likely meant; `at` is where the table is, and what is wrong within it."""
     kind, value, context = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "missing":
         return f"missing; expected {field.description if field and field.description else 'a value'}", None
     if kind == "extra_forbidden":
-        return unknown_key(model, place)
+        return unknown_key(model, at[1], table=at[0])
     if kind in _CHOICES:
         return _no_choice(value, context["expected"])
     if kind in _KINDS:
@@ -74,10 +74,25 @@ def _message(
     return context.get("message", fault["msg"]), context.get("nearest")
 
 
-def unknown_key(model: type[ConfigModel], place: Path) -> tuple[str, str | None]:
-    """What to say of a key there is not, and which was most likely meant."""
-    keys = known_keys(_model_at(model, place[:-1]) or model)
-    return f"unknown key; known are {', '.join(keys)}", nearest(str(place[-1]), keys)
+def unknown_key(model: type[ConfigModel], place: Path, *, table: Path = ()) -> tuple[str, str | None]:
+    """What to say of a key there is not, and which was most likely meant or where it would be right."""
+    keys, key = known_keys(_model_at(model, place[:-1]) or model), str(place[-1])
+    unknown = f"unknown key; known are {', '.join(keys)}"
+    if homes := list(_homes(model, place, ".".join(part for part in table if isinstance(part, str)))):
+        return f"{unknown}; {key} belongs {' or '.join(homes)}", None
+    return unknown, nearest(key, keys)
+
+
+def _homes(model: type[ConfigModel], place: Path, table: str) -> Iterator[str]:
+    """Where else in its table, or in a file that is one table, a key would be right."""
+    *own, key = place
+    prefix = f"{table}." if table else ""
+    if own and key in known_keys(model):
+        yield f"above [{prefix}{own[0]}]"
+    for name in model.model_fields:
+        inner = _model_at(model, (name,))
+        if inner is not None and [name] != own and key in known_keys(inner):
+            yield f"under [{prefix}{name}]"
 
 
 def _no_choice(value: object, expected: str) -> tuple[str, str | None]:

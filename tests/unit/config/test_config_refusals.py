@@ -147,6 +147,27 @@ CASES = {
             'certificate_file, ca_file, timeout_seconds; did you mean "tls"?'
         ),
     ),
+    "key of the file's own below a table": (
+        ("edge", "", "[central]\ndevelopment = true\n"),
+        (
+            "edge.toml:4: central.development: unknown key; known are callbacks, ca_file, free_space; "
+            "development belongs above [central]"
+        ),
+    ),
+    "key of tables above the first": (
+        ("edge", "[callbacks]", "port = 80\n[callbacks]"),
+        (
+            "edge.toml:1: port: unknown key; known are development, portal, admin, callbacks, radius, freeradius, "
+            "mpesa, store, limits, control, central; port belongs under [portal] or under [admin] or under [callbacks]"
+        ),
+    ),
+    "key of the gateway below its table": (
+        ("gateways", "", '[gateway.pull]\nnominated_number = "0712345678"\nc2b = true\n'),
+        (
+            "gateways.toml:20: gateway[2].pull.c2b: unknown key; known are nominated_number, every; "
+            "c2b belongs above [gateway.pull]"
+        ),
+    ),
     "missing key": (
         ("packages", 'name = "1 hour"\nprice = 20', "price = 20"),
         "packages.toml:9: package[2].name: missing; expected as the customer reads it",
@@ -625,6 +646,29 @@ def test_each_fault_is_told_with_file_line_key_and_remedy(folder: Path, case: tu
     (file, old, new), *expected = case
     edit(folder, file, old, new)
     assert sorted(refusal(folder)) == sorted(text.replace("{folder}", str(folder)) for text in expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("price = KES 10\n", "text stands in straight quotes"),
+        ("title = \u201cWi-Fi\u201d\n", "text stands in straight quotes"),
+        ("active = True\n", "true and false in small letters"),
+        ("price = 1,000\n", "numbers have no commas"),
+        ("phone = 0712345678\n", "phone numbers need quotes"),
+        ("duration = 1h\n", "text, times"),
+        ('title = "Wi-Fi\n', "a quote is not closed"),
+        ('title = """Wi-Fi\n', "a quote is not closed"),
+        ("price = 10\nprice = 20\n", "the same was said further up"),
+        ("[package]\n[[package]]\n", "[[two brackets]]"),
+        ("[package]\n[package]\n", "[[two brackets]]"),
+    ],
+)
+def test_what_the_parser_only_met_is_said_with_what_to_do(folder: Path, text: str, advice: str) -> None:
+    """Who edits such a file once a year does not know what a statement is."""
+    (folder / "portal.toml").write_text(text, encoding="utf-8")
+    [problem] = refusal(folder)
+    assert advice in problem
 
 
 @pytest.mark.parametrize(
