@@ -124,6 +124,8 @@ async def _apply(args: Namespace, config: Config, router: Router) -> int:
     if not args.json or not args.yes:
         _show(args, found)
     if found.is_empty:
+        if args.json and args.yes:
+            _write_json({"ok": True, "changed": 0})
         return DONE
     if not found.stopped and not args.yes and not _agreed():
         raise InvalidError("router_setup.not_agreed", "Nothing was changed.")

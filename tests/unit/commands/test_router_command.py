@@ -73,6 +73,9 @@ async def test_plan_then_apply_then_nothing_to_do(tmp_path: Path, capsys: pytest
         assert await typed(folder, "plan", admin=False) == 0
         assert capsys.readouterr().out.endswith("nothing to do\n")
         assert await typed(folder, "apply", "--yes") == 0
+        capsys.readouterr()
+        assert await typed(folder, "apply", "--yes", "--json") == 0
+        assert json.loads(capsys.readouterr().out) == {"ok": True, "changed": 0}
 
 
 async def test_plan_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
