@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
 import socket
 import sys
 import tomllib
@@ -193,6 +194,15 @@ def part(text: str) -> str:
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
+    """Rows below their headings; on a terminal that is too narrow for them each row by itself, a line a heading."""
+    shown = columns(rows)
+    if not sys.stdout.isatty() or max(map(len, shown.splitlines())) <= shutil.get_terminal_size().columns:
+        return shown
+    headings, *others = rows
+    return "\n".join(columns(list(zip(headings, row, strict=True))) for row in others)
+
+
+def columns(rows: list[tuple[str, ...]]) -> str:
     """Rows in columns as wide as they need; the last is not padded."""
     if not rows:
         return ""

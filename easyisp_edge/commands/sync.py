@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from easyisp_edge.commands.control_client import add_options, asked, table
+from easyisp_edge.commands.control_client import add_options, asked, columns
 from easyisp_edge.commands.staff_words import moment
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def as_text(found: dict[str, Any]) -> str:
             f"key         since {moment(found['keySince'])}\n",
             f"standing    {_standing(found)}\n",
             f"config      {_config(found['config'])}\n",
-            table([_stream(name, each) for name, each in found["streams"].items()]),
+            columns([_stream(name, each) for name, each in found["streams"].items()]),
             _rest(found),
-            table([_talk(name, each) for name, each in found["talk"].items()]),
+            columns([_talk(name, each) for name, each in found["talk"].items()]),
             f"parked      {found['parked']} events the hub cannot take\n" if found["parked"] else "",
             alarms,
         )
