@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import json
 import os
+import signal
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +30,7 @@ from easyisp_edge.system import SystemClock
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from easyisp_edge.adapters.routeros.connection import ApiConnection
     from easyisp_edge.adapters.routeros.link import RouterLink
@@ -249,7 +252,8 @@ def _password(args: Namespace) -> str:
 
 def _typed(user: str) -> str:
     try:
-        return getpass.getpass(f"password of {user} on the router: ", sys.stderr)
+        with _interruptible():
+            return getpass.getpass(f"password of {user} on the router: ", sys.stderr)
     except EOFError as error:
         message = f"No password of {user} was typed. Where nobody is there to be asked, give it by --password-file."
         raise InvalidError("router_setup.password", message) from error
@@ -277,7 +281,21 @@ def _agreed() -> bool:
     if not sys.stdin.isatty():
         raise InvalidError("router_setup.not_agreed", "Nobody is there to be asked: run it with --yes.")
     _say("Type yes to change the router:")
-    return sys.stdin.readline().strip().lower() == "yes"
+    with _interruptible():
+        return sys.stdin.readline().strip().lower() == "yes"
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C end a prompt at once: left to the event loop, it would wait for the answer."""
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C goes elsewhere
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _say(line: str) -> None:

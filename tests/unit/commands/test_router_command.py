@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -168,6 +172,31 @@ async def test_a_password_that_nobody_types(
         assert await typed(folder, "plan", "--user", "admin", admin=False) == 1
         assert "No password of admin was typed" in (said := capsys.readouterr().err)
         assert "--password-file" in said
+
+
+def test_a_prompt_is_left_by_pressing_ctrl_c_once(tmp_path: Path) -> None:
+    """Nothing was begun, and nothing waits for a password that nobody means to type."""
+    (tmp_path / "edge.toml").write_text(EDGE)
+    (tmp_path / "routers.toml").write_text(ROUTERS.format(port=1))
+    command = [sys.executable, "-m", "easyisp_edge", "router", "plan", "main", "--user", "admin"]
+    with subprocess.Popen(
+        [*command, "--config", str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # without a terminal of its own it reads standard input
+    ) as running:
+        assert running.stderr is not None
+        said = b""
+        while b"password of admin" not in said:
+            said += (more := os.read(running.stderr.fileno(), 1024))
+            assert more, said
+        running.send_signal(signal.SIGINT)
+        try:
+            assert running.wait(timeout=20) == 130
+        finally:
+            running.kill()
+        assert b"Traceback" not in running.stderr.read()
 
 
 async def test_wrong_password_and_no_set_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
