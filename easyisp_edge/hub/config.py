@@ -105,14 +105,14 @@ def load_hub_config(path: Path) -> HubConfig:
     """
     try:
         with path.open("rb") as file:
-            content = tomllib.loads(file.read(_OCTETS_MAX).decode("utf-8-sig"))
-        config = HubConfig.model_validate(content)
+            text = file.read(_OCTETS_MAX).decode("utf-8-sig").replace("\r\n", "\n")
+        config = HubConfig.model_validate(tomllib.loads(text))
     except OSError as error:
         raise InvalidError("hub.config", f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidError("hub.config", f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        raise InvalidError("hub.config", "\n".join(f"{path}: {_said(fault)}" for fault in error.errors())) from None
+        raise InvalidError("hub.config", "\n".join(_placed(fault, path, text) for fault in error.errors())) from None
     return _beside(config, path.parent)
 
 
@@ -125,6 +125,14 @@ def _beside(config: HubConfig, folder: Path) -> HubConfig:
             "mpesa": tuple(account.beside(folder) for account in config.mpesa),
         }
     )
+
+
+def _placed(fault: Any, path: Path, text: str) -> str:
+    """What is wrong, behind the file and the line where it stands."""
+    from easyisp_edge.config.source_lines import source_lines  # noqa: PLC0415 - a hub that is right does without
+
+    line = source_lines(text).line_of(fault["loc"])
+    return f"{path}: {_said(fault)}" if line is None else f"{path}:{line}: {_said(fault)}"
 
 
 def _said(fault: Any) -> str:

@@ -52,8 +52,9 @@ def test_a_password_may_hold_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("key_file", "keyfile", "keyfile"),
-        ("https://hub.example.com/", "hub.example.com", "public_url"),
+        ("key_file", "keyfile", "hub.toml:4: keyfile"),
+        ("key_file", "keyfile", "hub.toml: key_file is missing"),
+        ("https://hub.example.com/", "hub.example.com", "hub.toml:2: public_url"),
         ("https://hub.example.com/", "https://hub.example.com/path", "public_url"),
         ("sqlite:///var", "mysql://x:secret@y/var", "database"),
         ("sqlite:///var", "postgresql://x:secret@y:port/var", "database"),
