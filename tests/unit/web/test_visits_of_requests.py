@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from easyisp_edge.services.portal.trials import TrialService
 from easyisp_edge.web.app import portal_app
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.visits import Device
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from aiohttp.test_utils import TestClient
     from pytest_aiohttp.plugin import AiohttpClient
 
+    from easyisp_edge.services.money.settlement import SettlementService
+
     Client = TestClient[web.Request, web.Application]
 
 
@@ -31,7 +35,9 @@ async def _client(tmp_path: Path, aiohttp_client: AiohttpClient) -> AsyncIterato
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     async with open_books(tmp_path) as books:
-        yield await aiohttp_client(portal_app(open_portal(books, tmp_path)))
+        portal = open_portal(books, tmp_path)
+        no_trials = TrialService(cast("SettlementService", None), portal.site)  # which asks for none of it
+        yield await aiohttp_client(portal_app(replace(portal, trials=no_trials)))
 
 
 async def page(client: Client, path: str, source: str | None = None) -> str:
