@@ -129,18 +129,13 @@ class RowChanges:
 
         Args:
             at: Box time.
-            standing: Whether the rows that stand are to be told too, page by page (`Standing`); a box that was
+            standing: Whether the rows that stand are to be told too, page by page (`StandingRows`); a box that was
                 rebuilt from its events need not.
         """
         self._sql.execute(
             "INSERT INTO recording (id, since, standing, standing_after) VALUES (1, ?, ?, '[]') ON CONFLICT DO NOTHING",
             (instant(at), self._all()[0].name if standing else None),
         )
-        self.look()
-
-    def end(self) -> None:
-        """Tell rows no longer."""
-        self._sql.execute("DELETE FROM recording")
         self.look()
 
     def look(self) -> None:

@@ -95,7 +95,7 @@ class AccessService:
         return grant
 
     async def pause(self, tenant_id: str, mac: MacAddress, grant_id: str) -> Grant:
-        """Let a buyer be off to save time online: it stands still, and the device is put off until `resume`.
+        """Let a buyer be off to save time online: it stands still, and the device is put off until `switch_to`.
 
         The time by the clock within which the package is valid runs on. What else the device has does not begin
         meanwhile; what is bought from now on does. Asked twice is once.
@@ -108,15 +108,6 @@ class AccessService:
         grant = await self.store.write(lambda tx: _pause(tx, tenant_id, mac, grant_id, self.clock.now()))
         self.tell_routers(tenant_id)
         return grant
-
-    async def resume(self, tenant_id: str, mac: MacAddress, grant_id: str) -> Grant:
-        """Let the device on again by what its buyer paused; what runs there instead is set aside, as by `switch_to`.
-
-        Raises:
-            NotFoundError: The device has no such grant.
-            ConflictError: It cannot be used now: it is over, or shut at this hour.
-        """
-        return await self.switch_to(tenant_id, mac, grant_id)
 
     async def end_round(self) -> float | None:
         """End what is over and have it put off; gives the seconds until the next end."""

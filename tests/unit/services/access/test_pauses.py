@@ -64,7 +64,7 @@ async def test_a_session_under_way_may_not_stay(gate: Gate) -> None:
     assert gate.access.may_stay(session)
     await pause(gate, running)
     assert not gate.access.may_stay(session)
-    await gate.access.resume(TENANT, MAC, running.grant_id)
+    await gate.access.switch_to(TENANT, MAC, running.grant_id)
     assert gate.access.may_stay(session)
 
 
@@ -74,7 +74,7 @@ async def test_resuming_lets_it_on_again(gate: Gate) -> None:
     await pause(gate, running)
     await gate.rung()
     gate.books.time.advance(3600)
-    resumed = await gate.access.resume(TENANT, MAC, running.grant_id)
+    resumed = await gate.access.switch_to(TENANT, MAC, running.grant_id)
     assert (resumed.state, resumed.ends_at, resumed.off_since) == (GrantState.RUNNING, running.ends_at, None)
     assert await gate.rung() == {ROUTER, "second"}
     assert let_on(gate) == [running.grant_id]
@@ -88,8 +88,8 @@ async def test_twice_is_once(gate: Gate) -> None:
     first = await pause(gate, running)
     gate.books.time.advance(60)
     assert await pause(gate, running) == first
-    await gate.access.resume(TENANT, MAC, running.grant_id)
-    await gate.access.resume(TENANT, MAC, running.grant_id)
+    await gate.access.switch_to(TENANT, MAC, running.grant_id)
+    await gate.access.switch_to(TENANT, MAC, running.grant_id)
     assert (gate.books.events().count("grant.off"), gate.books.events().count("grant.on_again")) == (1, 1)
 
 
@@ -113,7 +113,7 @@ async def test_what_is_bought_meanwhile_lets_it_on(gate: Gate) -> None:
     assert key_of(await gate.ask_by_mac()) == "accepted"
     assert key_of(await gate.ask(bought)) == "accepted"
     assert gate.grant().off_since is not None
-    await gate.access.resume(TENANT, MAC, running.grant_id)
+    await gate.access.switch_to(TENANT, MAC, running.grant_id)
     assert let_on(gate) == [running.grant_id]
     assert gate.grant("grant-20").state is GrantState.PAUSED
 
@@ -164,7 +164,7 @@ async def test_so_often_a_day(gate: Gate) -> None:
     running = await gate.run(ONLINE)
     for _ in range(PAUSES_PER_DAY):
         await pause(gate, running)
-        await gate.access.resume(TENANT, MAC, running.grant_id)
+        await gate.access.switch_to(TENANT, MAC, running.grant_id)
     with pytest.raises(ConflictError) as refused:
         await pause(gate, running)
     assert refused.value.code == "grant.paused_often"
@@ -188,6 +188,6 @@ async def test_the_router_puts_it_off_and_lets_it_on_again(tmp_path: Path) -> No
         used = books.store.read.grants.by_id(grant.grant_id)
         assert used is not None
         assert used.seconds_used == 600
-        await spot.access.resume(TENANT, MAC, grant.grant_id)
+        await spot.access.switch_to(TENANT, MAC, grant.grant_id)
         await spot.round()
         assert spot.router.sessions_of(ONE)
