@@ -36,7 +36,9 @@ class Doors:
 
     Args:
         surroundings: Where sockets come from.
-        portal: Address of the customers' door, once open; so for the others.
+        portal: Address of the customers' door; each of these is empty until it is open.
+        callbacks: Address of M-Pesa's door.
+        admin: Address of the back office's door.
         radius_auth_port: UDP port for logins; 0 while closed.
         radius_acct_port: UDP port for accounting; 0 while closed.
         radius: What answers there.

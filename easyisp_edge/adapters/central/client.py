@@ -189,7 +189,11 @@ class CentralClient:
         return _read(messages.EpochAnswer, await self._post("/edge/v1/epoch", body, _Turn(Lane.ASK, counter))).epoch
 
     async def announce_key(self, key: EdgeKey, counter: int) -> None:
-        """Say what this box goes on with."""
+        """Say what this box goes on with.
+
+        Raises:
+            UnavailableError: The hub's answer names another key: nothing is known.
+        """
         public = base64.b64encode(key.public).decode()
         proof = key.sign(renewal_proof(self._site.site_id, self._site.epoch, public))
         body = json.dumps({"publicKey": public, "proof": base64.b64encode(proof).decode()}).encode()
@@ -210,7 +214,11 @@ class CentralClient:
         await self._post("/edge/v1/ask", body, _Turn(Lane.ASK, counter))
 
     async def time(self, nonce: str, counter: int) -> datetime:
-        """What time it is."""
+        """What time it is.
+
+        Raises:
+            UnavailableError: `FORGED`: the answer is to another question.
+        """
         body = json.dumps({"nonce": nonce}).encode()
         read = _read(messages.TimeAnswer, await self._post("/edge/v1/time", body, _Turn(Lane.ASK, counter)))
         if read.nonce != nonce:

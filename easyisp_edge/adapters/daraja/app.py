@@ -46,8 +46,6 @@ class DarajaApp:
         clock: Where time comes from.
         queries_per_minute: The pace of queries while Daraja does not complain.
         answer_within_seconds: The most one request may take from beginning to end.
-
-    Its `reach` says how the last requests went.
     """
 
     def __init__(
@@ -76,6 +74,7 @@ class DarajaApp:
         self._party_time: tuple[datetime, float] | None = None
         self._read_methods: dict[str, str] = {}  # by path, where it turned out not to be POST
         self.reach = Reach()
+        """How the last requests went."""
 
     def instant(self) -> datetime:
         """Now, for signing: by the box, or by Daraja's last token answer while the box does not know the time."""

@@ -305,7 +305,11 @@ class VouchersDesk:
 
 
 def _refuse_impossible(order: BatchOrder, now: datetime) -> datetime | None:
-    """When the vouchers of an order expire."""
+    """Refuse an order that cannot be; gives when its vouchers expire, None for never.
+
+    Raises:
+        InvalidError: The count, the note or the day cannot be.
+    """
     if not 1 <= order.count <= BATCH_VOUCHERS_MAX:
         raise InvalidError("vouchers.count", f"A batch has from 1 to {BATCH_VOUCHERS_MAX} vouchers.", field="count")
     note = order.note.strip()

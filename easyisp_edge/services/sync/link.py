@@ -40,11 +40,12 @@ RETURN_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Pace:
-    """How long to wait after failures: a random time, up to one that doubles.
+    """How long to wait: after failures a random time, up to one that doubles; for a person a little longer each time.
 
     Args:
         randomness: Spreads thousands of boxes.
         failures: In a row.
+        looks: How often it was looked whether a person has confirmed this box, in a row.
     """
 
     randomness: Randomness
@@ -98,9 +99,12 @@ class SyncLink:
         boot_id: Of this boot of the machine.
         selling: Told to rest while the hub knows more than the box.
         compare: Rung when the two are to be compared.
-        return_seconds: When the hub is back after an outage, news goes up after a random part of this.
-        is_confirmed: Whether a person said at the hub that this is the right box, as far as the hub told.
         work: Rung when there is something to send or to fetch; one for each kind of talk.
+        reach: Whether the hub answers of late.
+        said: How the last try of each kind of talk went, for people.
+        in_step: Whether the two were compared and nothing of them differs: else nothing is sent or fetched.
+        is_confirmed: Whether a person said at the hub that this is the right box, as far as the hub told.
+        return_seconds: When the hub is back after an outage, news goes up after a random part of this.
     """
 
     store: Store
