@@ -312,6 +312,7 @@ async def test_a_wrong_configuration_is_refused_as_a_whole(hub: Hub, box: Stage)
         await publisher(hub).publish(site_id, [WEEK, {**WEEK, "id": "bad", "speed": "fast"}], [])
         await box.until(lambda: side(box).sync.status()["config"]["withdrawn"] == [1], seconds=10, what="the refusal")
         assert len(side(box).site.config.packages) == 2
+        await box.until(lambda: side(box).sync.status()["alarms"], seconds=10, what="the alarm")  # noted just after
         assert [each["kind"] for each in side(box).sync.status()["alarms"]] == ["config.refused"]
         await publisher(hub).publish(site_id, [WEEK], [])
         await box.until(lambda: len(side(box).site.config.packages) == 3, seconds=10, what="the package")
