@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 _DETAIL_LENGTH = 200
 
 
+def as_detail(said: str) -> str:
+    """What can be kept of it: a stranger's words may hold what no database takes, and have no end."""
+    plain = said[:_DETAIL_LENGTH].encode("ascii", "backslashreplace").decode().replace("\0", "")
+    return plain[:_DETAIL_LENGTH]
+
+
 class Alarms:
     """Notes what should not have come.
 
@@ -42,9 +48,7 @@ class Alarms:
         if at[:HOUR] != self._hour:
             self._hour, self._written = at[:HOUR], set()
         before = self._waiting.get((site_id, kind, self._hour))
-        # What a stranger wrote may hold what no database takes.
-        plain = detail[:_DETAIL_LENGTH].encode("ascii", "backslashreplace").decode().replace("\0", "")
-        fresh = Alarm(site_id, kind, self._hour, 1, at, at, plain[:_DETAIL_LENGTH])
+        fresh = Alarm(site_id, kind, self._hour, 1, at, at, as_detail(detail))
         if before is not None:
             fresh = fresh._replace(times=before.times + 1, first_at=before.first_at)
         self._waiting[site_id, kind, self._hour] = fresh

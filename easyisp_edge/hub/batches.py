@@ -40,6 +40,8 @@ class Line(NamedTuple):
         kind: What happened; empty where only the digest came.
         schema_version: Of `data`.
         data: The facts.
+        key: What it happened to.
+        at: When, by the box.
     """
 
     seq: int
@@ -49,6 +51,8 @@ class Line(NamedTuple):
     kind: str = ""
     schema_version: int = 0
     data: Mapping[str, Any] | None = None
+    key: str = ""
+    at: str = ""
 
 
 class Batch(NamedTuple):
@@ -158,16 +162,17 @@ def _parked(told: dict[str, Any]) -> Line | None:
 
 def _event(told: dict[str, Any], body: bytes, stream: Stream) -> Line | None:
     seq, previous, kind, version, data = told["seq"], told["prev"], told["type"], told["sv"], told["data"]
+    key, at = told["key"], told["at"]
     if (
         _is_seq(seq)
         and _DIGEST.fullmatch(previous)
         and told["stream"] == stream
         and type(version) is type(told["v"]) is int
         and type(data) is dict
-        and type(kind) is type(told["key"]) is str
-        and datetime.fromisoformat(told["at"]).utcoffset() is not None
+        and type(kind) is type(key) is str
+        and datetime.fromisoformat(at).utcoffset() is not None
     ):
-        return Line(seq, hashlib.sha256(body).digest(), bytes.fromhex(previous), body, kind, version, data)
+        return Line(seq, hashlib.sha256(body).digest(), bytes.fromhex(previous), body, kind, version, data, key, at)
     return None
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from easyisp_edge.domain.events import Stream
 from easyisp_edge.hub.batches import judge, overlap
+from easyisp_edge.hub.box_alarms import box_alarms
 from easyisp_edge.hub.instants import HOUR, instant
 from easyisp_edge.hub.projecting import Projection, as_row, sites_in
 from easyisp_edge.hub.refusals import RequestRefused, counter_used
@@ -121,12 +123,15 @@ def _outcome(batch: Batch, judged: _Judged | None, known: Mapping[_Key, Standing
 async def _store(tx: Transaction, judged: Sequence[_Judged], at: str) -> None:
     """Store what is new of batches whose counters are used by this."""
     projection, rows, parked = Projection(), [], {}
+    own: list[Alarm] = []
     for batch, _, verdict in judged:
         if isinstance(verdict, RequestRefused):
             continue
         key = _key(batch)
         rows += [(*key, line.seq, batch.epoch, line.digest, line.body, at) for line in verdict.fresh]
         projection.add(batch.site_id, batch.stream, verdict.fresh)
+        if batch.stream is Stream.MONEY:
+            own += box_alarms(batch.site_id, verdict.fresh, at)
         if unread := [line.seq for line in verdict.fresh if line.body is None]:
             parked[batch.site_id] = unread[-1]
     await tx.put(*events(rows), *projection.puts(), standings([_standing(one, at) for one in judged]))
@@ -134,6 +139,8 @@ async def _store(tx: Transaction, judged: Sequence[_Judged], at: str) -> None:
         await add_projection_errors(tx, [as_row(failure, at) for failure in projection.failures])
         told = sites_in(projection.failures)
         await add_alarms(tx, [_alarm(site_id, "projection", at, detail) for site_id, detail in told.items()])
+    if own:
+        await add_alarms(tx, own)
     if parked:
         await add_alarms(tx, [_alarm(site_id, "parked", at, str(seq)) for site_id, seq in parked.items()])
 

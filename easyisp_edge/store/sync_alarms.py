@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from easyisp_edge.store.events import EventsTable
 
 _TOLD_EVERY = timedelta(hours=1)
+# Each is a person's doing, who waits at the hub to see what becomes of it.
+_TOLD_EACH = frozenset({"config.old", "config.refused", "config.withdrawn"})
 _DETAIL_LENGTH = 300
 
 
@@ -37,7 +39,10 @@ class SyncAlarm(NamedTuple):
 
 
 class SyncAlarmsTable:
-    """A row for each kind, and an event of each kind an hour at most: a flood of them fills no disk."""
+    """A row for each kind, and an event of each kind an hour at most: a flood of them fills no disk.
+
+    What becomes of a configuration is told each time.
+    """
 
     def __init__(self, connection: sqlite3.Connection, events: EventsTable) -> None:
         self._sql = connection
@@ -45,6 +50,7 @@ class SyncAlarmsTable:
 
     def note(self, kind: str, detail: str, at: datetime) -> None:
         """Count one, and tell of it where none of its kind was told of within the hour."""
+        every = timedelta() if kind in _TOLD_EACH else _TOLD_EVERY
         detail = detail[:_DETAIL_LENGTH]
         self._sql.execute(
             "INSERT INTO sync_alarms (kind, times, untold, first_at, last_at, detail) VALUES (?1, 1, 1, ?2, ?2, ?3)"
@@ -53,7 +59,7 @@ class SyncAlarmsTable:
             (kind, instant(at), detail),
         )
         query = "SELECT untold FROM sync_alarms WHERE kind = ? AND (told_at IS NULL OR told_at <= ?)"
-        row = self._sql.execute(query, (kind, instant(at - _TOLD_EVERY))).fetchone()
+        row = self._sql.execute(query, (kind, instant(at - every))).fetchone()
         if row is not None:
             self._sql.execute("UPDATE sync_alarms SET untold = 0, told_at = ? WHERE kind = ?", (instant(at), kind))
             self._events.append(Stream.MONEY, "sync.alarm", kind, {"times": row[0], "detail": detail})

@@ -719,6 +719,16 @@ async def test_a_box_nobody_confirmed_says_so(talk: Talk) -> None:
     assert talk.sync.status()["confirmed"]
 
 
+async def test_what_becomes_of_each_configuration_is_told_at_once(talk: Talk) -> None:
+    """Whoever publishes one that is refused publishes the next within the hour, and waits for what the box says."""
+    for version in (2, 3):
+        await talk.link.alarm("config.refused", f"Configuration {version} of the hub: no such tenant")
+    read = talk.books.store.read
+    bodies = [json.loads(body) for _, body in read.events.bodies_after(Stream.MONEY, 0, 100)]
+    told = [body["data"]["detail"] for body in bodies if body["type"] == "sync.alarm"]
+    assert [detail[:15] for detail in told] == ["Configuration 2", "Configuration 3"]
+
+
 async def test_a_flood_of_alarms_is_a_row_and_an_event_an_hour(talk: Talk) -> None:
     """Whoever spoils a thousand answers fills no disk; the event says how many there were."""
     for _ in range(50):
