@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from easyisp_edge.services.site import Site
     from easyisp_edge.store.store import Store
     from easyisp_edge.timekeeping import BoxClock
+
+log = logging.getLogger(__name__)
 
 _NONCE_OCTETS = 16
 
@@ -115,6 +118,12 @@ class CentralSide:
         self.link.begin()
         site = self.link.site
         self.site.relayed_base = "" if site is None else site.callback_base
+        edge = self.site.config.edge
+        if site is None and edge.central.callbacks and not edge.callbacks.public_url:
+            log.warning(
+                "nothing is sold by M-Pesa yet: its callbacks are to come by way of a hub, and this box is enrolled at"
+                " none; see: easyisp-edge enrol --help"
+            )
         version = await store.write(lambda tx: tx.central.begin_life(boot_id))
         if version is not None:
             message = f"The daemon died while configuration {version} of the hub was on trial: the one before is back."

@@ -262,10 +262,14 @@ async def test_a_fork_keeps_both_parts(hub: Hub, box: Stage) -> None:
         await until_same(box, hub, site_id)
 
 
-async def test_a_callback_reaches_a_box_that_nobody_can_reach(hub: Hub, box: Stage) -> None:
-    """M-Pesa posts to the hub's address, and the device is online within three seconds."""
+async def test_a_callback_reaches_a_box_that_nobody_can_reach(
+    hub: Hub, box: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """M-Pesa posts to the hub's address, and the device is online within three seconds; nothing is sold before."""
     box.files["edge.toml"] = RELAYED
     async with box:
+        assert "nothing is sold by M-Pesa yet" in caplog.text
+        assert (await box.initiate(expect=404))["code"] == "gateway.missing"
         await enrol(box, hub, hub.address)
         await until_in_step(box)
         purchase_id = await box.buy()
