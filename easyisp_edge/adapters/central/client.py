@@ -328,7 +328,9 @@ def _not_enrolled(answer: _Raw, url: str) -> RefusedError | UnavailableError:
         return RefusedError(
             "sync.code", "The hub does not take this code: it is wrong, used, or older than 15 minutes."
         )
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return UnavailableError(LATER, "Too many wrong codes came from here: try again in a minute.")
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _later(answer)
     return UnavailableError(AWAY, f"What answers at {url} is not a hub (HTTP {answer.status}). Look at the address.")
 

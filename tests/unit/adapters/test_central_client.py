@@ -290,6 +290,15 @@ async def test_whoever_answers_at_a_mistyped_address_is_no_hub(status: int, body
             await enrol(http, "https://hub.example.com", "CODE", KEY)
 
 
+async def test_who_tried_too_many_codes_is_told_so() -> None:
+    """And not that the hub is busy."""
+    hub = ScriptedHub()
+    hub.status, hub.content = 429, {"code": "enrol.often", "message": "x"}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hub)) as http:
+        with pytest.raises(UnavailableError, match="wrong codes"):
+            await enrol(http, "https://hub.example.com", "CODE", KEY)
+
+
 async def test_nobody_on_the_way_packs_what_the_hub_signed(hub: ScriptedHub, client: CentralClient) -> None:
     """A proxy that packs what it may is offered nothing but the pages that the hub packs itself."""
 
