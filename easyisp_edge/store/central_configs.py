@@ -36,6 +36,16 @@ class CentralConfigsTable:
         """The highest version that ever came, whatever became of it."""
         return int(self._sql.execute("SELECT coalesce(max(version), 0) FROM central_configs").fetchone()[0])
 
+    def is_known(self, snapshot: ConfigSnapshot) -> bool:
+        """Whether this very one is the newest that ever came: a message that comes again."""
+        query = "SELECT version, content FROM central_configs ORDER BY version DESC LIMIT 1"
+        row = self._sql.execute(query).fetchone()
+        if row is None or row[0] != snapshot.version:
+            return False
+        content = json.loads(row[1])
+        content.pop("signature", "")
+        return bool(content == dict(snapshot.content))
+
     def on_trial(self) -> int | None:
         """The version that is on trial."""
         row = self._sql.execute("SELECT max(version) FROM central_configs WHERE state = 'trying'").fetchone()

@@ -48,8 +48,9 @@ class CentralConfigService:
         """
         last = self.store.read.central.last_version()
         if snapshot.version <= last:
+            is_known = self.store.read.central.is_known(snapshot)
             await self.store.write(noting)
-            return set(), _too_old(snapshot.version, last)
+            return set(), None if is_known else _too_old(snapshot.version, last)
         before = self.store.read.central.in_force()
         try:
             self.publish(snapshot)
@@ -108,12 +109,11 @@ class CentralConfigService:
         return {tenant_id for tenant_id in tenants if tenant_id is not None}
 
 
-def _too_old(version: int, last: int) -> tuple[str, str] | None:
-    """What a person is told of an older one; that the newest comes again says nothing."""
-    if version == last:
-        return None
+def _too_old(version: int, last: int) -> tuple[str, str]:
+    """What a person is told of an older one, or of another of the same number."""
+    had = "another one of that number" if version == last else str(last)
     message = (
-        f"The hub published configuration {version}, and this box has had {last}: the hub's database is an old copy."
+        f"The hub published configuration {version}, and this box has had {had}: the hub's database is an old copy."
         f" It is not used; publish until the version is above {last}."
     )
     return "config.old", message

@@ -356,6 +356,15 @@ async def test_a_hub_of_an_old_copy_is_told_of(below: Below) -> None:
     assert (below.published, below.kinds()) == ([snapshot(5)], ["config.old"])
 
 
+async def test_another_configuration_of_a_number_this_box_had_is_told_of(below: Below) -> None:
+    """The first that a hub of an old copy publishes may have the number of the last before: it is not taken for it."""
+    await below.send(snapshot(5))
+    await below.send(snapshot(5, packages=[{"id": "1w"}]))
+    assert (below.published, below.kinds()) == ([snapshot(5)], ["config.old"])
+    (alarm,) = below.stage.books.store.read.alarms.all()
+    assert "until the version is above 5" in alarm.detail
+
+
 async def test_death_within_the_trial_brings_the_one_before_back(below: Below) -> None:
     """But not a power cut, nor an orderly end: those say nothing against it."""
     store = below.stage.books.store
