@@ -104,7 +104,8 @@ class TakingBack:
         if number < own_last:
             detail = f"Box and hub both went on after event {number} of {stream.value}; this box's part is told anew."
         elif number < head.last and own_last:
-            self._found["ahead"] = f"The hub knew {head.last - number} events of {stream.value} that this box did not."
+            missing = f"The hub knew {head.last - number} events of {stream.value} that this box did not."
+            self._found["ahead"] = f"{self._found.get('ahead', '')} {missing}".strip()
         self.progress.stream, self.progress.last = stream.value, head.last
         while True:
             self.progress.taken = number

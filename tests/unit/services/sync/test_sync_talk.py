@@ -301,6 +301,25 @@ async def test_a_box_that_knows_less_takes_it_back_and_sells_again(talk: Talk, t
         assert talk.hub.epoch == 2
 
 
+async def test_what_both_streams_lacked_is_said_of_both(talk: Talk) -> None:
+    """The one that came last does not stand in the other's place: money is what a person looks for."""
+    for stream in Stream:
+        await talk.happen(1, stream)
+        await talk.sync.up[stream].round()
+        lines = talk.hub.lines[stream]
+        before = lines[-1].event
+        after = chain(
+            stream, before.sequence + 1, before.digest, kind="something.happened", key="key", at=START, clock="synced",
+            data={},
+        )  # fmt: skip
+        lines.append(Line(after, before.digest, {}))
+    talk.link.out_of_step()
+    await talk.compare()
+    (alarm,) = talk.books.store.read.alarms.all()
+    assert alarm.kind == "ahead"
+    assert ("1 events of money" in alarm.detail, "1 events of usage" in alarm.detail) == (True, True)
+
+
 async def test_selling_rests_over_a_restart_until_all_is_taken_back(talk: Talk) -> None:
     """What stands on the disk decides, not what a process remembers."""
     await talk.books.store.write(lambda tx: tx.sync.come_to(SyncPhase.APART))
