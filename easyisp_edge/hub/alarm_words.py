@@ -12,7 +12,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "ask.often": "asked about too many receipts",
     "behind": "the box knew less than the hub: a restored card, or a new box",
     "box": "the box says that something is wrong",
-    "box.config.old": "the box had a newer configuration before, and does not use the one published",
+    "box.config.old": "the box had a newer configuration, and does not use the one published: publish it again",
     "box.config.refused": "the box cannot use the configuration that was published",
     "box.config.withdrawn": "the box went back to the configuration before",
     "box.forged": "answers came to the box that are not this hub's",

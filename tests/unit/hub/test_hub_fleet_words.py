@@ -50,6 +50,18 @@ async def test_alarms_are_shown_in_words(stage: Stage) -> None:
     assert {one["kind"] for one in await stage.api("alarms")} == {"signature", "of.a.later.release"}
 
 
+async def test_what_needs_a_person_is_in_sight_above_the_sites(stage: Stage) -> None:
+    """With fifty sites the lists of it stand many screens below; where there is none, nothing is said."""
+    box = await stage.box()
+    assert "What needs a person" not in (await stage.get("/fleet"))[1]
+    await parts_of(stage.hub).alarms.note(box.site, "signature")
+    _, text, _ = await stage.get("/fleet")
+    top, _, rest = text.partition('<section aria-labelledby="sites">')
+    jumps = re.findall(r'href="#([a-z-]+)">([^<]+)</a> <span class="count bad">(\d+)<', top)
+    assert jumps == [("alarms", "Alarms", "1")]
+    assert 'id="alarms"' in rest
+
+
 async def test_a_site_says_what_it_waits_for(stage: Stage) -> None:
     """The command to confirm it, or to have a box for it; nothing where all is well."""
     enrolment = parts_of(stage.hub).enrolment
