@@ -1,4 +1,4 @@
-"""`hub publish` and `hub revoke`: what a site sells, and which grant of it is taken back."""
+"""`hub publish`, `hub revoke` and `hub command`: what a site sells, what is taken back, and what its box does now."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyisp_edge.commands.hub_opening import EXIT_REFUSED, add_config, ended, opened_parts
+from easyisp_edge.domain.central import COMMAND_VERBS
 from easyisp_edge.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from easyisp_edge.config.models import ConfigModel
     from easyisp_edge.config.problems import Document
-    from easyisp_edge.hub.publish import Publisher
+    from easyisp_edge.hub.parts import Parts
 
 _OCTETS_MAX = 1_000_000
 _KEYS = ("package", "gateway")
@@ -25,7 +26,7 @@ _DEFAULT_TENANT = "default"
 
 
 def add_actions(actions: _SubParsersAction[ArgumentParser]) -> None:
-    """Add both to the hub's actions."""
+    """Add them to the hub's actions."""
     publishing = actions.add_parser(
         "publish", help="give a site its packages and gateways, in the place of those published before"
     )
@@ -41,6 +42,13 @@ def add_actions(actions: _SubParsersAction[ArgumentParser]) -> None:
     revoking.add_argument("--reason", required=True, help="why, for the books")
     add_config(revoking, as_json=True)
     revoking.set_defaults(run=revoke)
+    commanding = actions.add_parser("command", help="have a box do something now")
+    commanding.add_argument("site", metavar="ID", help="the site's id")
+    commanding.add_argument(
+        "verb", choices=COMMAND_VERBS, help="look: compare its routers with its books; sync: tell all it has"
+    )
+    add_config(commanding, as_json=True)
+    commanding.set_defaults(run=command)
 
 
 def publish(args: Namespace) -> int:
@@ -51,8 +59,8 @@ def publish(args: Namespace) -> int:
         sys.stderr.write(f"{error.message}\n")
         return EXIT_REFUSED
 
-    async def work(publisher: Publisher) -> tuple[dict[str, Any], str]:
-        version = await publisher.publish(args.site, packages, gateways)
+    async def work(parts: Parts) -> tuple[dict[str, Any], str]:
+        version = await parts.publisher.publish(args.site, packages, gateways)
         counted = f"{_counted(len(packages), 'package')} and {_counted(len(gateways), 'gateway')}"
         return {"site": args.site, "version": version}, f"Version {version} is published: {counted}.\n"
 
@@ -62,18 +70,29 @@ def publish(args: Namespace) -> int:
 def revoke(args: Namespace) -> int:
     """Take a grant back; gives the exit code."""
 
-    async def work(publisher: Publisher) -> tuple[dict[str, Any], str]:
-        is_new = await publisher.revoke(args.site, args.grant, args.reason)
+    async def work(parts: Parts) -> tuple[dict[str, Any], str]:
+        is_new = await parts.publisher.revoke(args.site, args.grant, args.reason)
         said = "The box ends it as soon as it hears of it.\n" if is_new else "It was taken back before.\n"
         return {"site": args.site, "grant": args.grant, "new": is_new}, said
 
     return _worked(args, work)
 
 
-def _worked(args: Namespace, work: Callable[[Publisher], Awaitable[tuple[dict[str, Any], str]]]) -> int:
+def command(args: Namespace) -> int:
+    """Have a box do something; gives the exit code."""
+
+    async def work(parts: Parts) -> tuple[dict[str, Any], str]:
+        number = await parts.down.publish(args.site, "command", {"verb": args.verb})
+        said = "The box does it as soon as it hears of it.\n"
+        return {"site": args.site, "verb": args.verb, "message": number}, said
+
+    return _worked(args, work)
+
+
+def _worked(args: Namespace, work: Callable[[Parts], Awaitable[tuple[dict[str, Any], str]]]) -> int:
     async def working() -> None:
         async with opened_parts(args.config) as parts:
-            content, said = await work(parts.publisher)
+            content, said = await work(parts)
         sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n" if args.json else said)
 
     return ended(working())

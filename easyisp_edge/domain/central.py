@@ -19,6 +19,8 @@ TOO_LONG, UNREADABLE = "hub.too_long", "hub.event"
 COUNTER_USED, OLD_EPOCH, SHUT = "hub.counter_used", "hub.epoch", "hub.shut"
 AWAY, SILENT, LATER, FORGED = "hub.away", "hub.silent", "hub.later", "hub.forged"
 
+COMMAND_VERBS = ("look", "sync")
+
 
 class SyncPhase(enum.StrEnum):
     """How box and hub stand to each other. Values are stored."""
@@ -200,7 +202,7 @@ class Command:
     """Something is to be done now.
 
     Args:
-        verb: What.
+        verb: What; one of `COMMAND_VERBS`, or it is refused.
     """
 
     verb: str

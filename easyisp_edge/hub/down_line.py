@@ -60,8 +60,6 @@ class DownLine:
             if not await sites.sites_of(tx, [site_id]):
                 raise NotFoundError("site.unknown", f"There is no site {site_id}.")
             number = await down.queue(tx, site_id, kind, data, instant(self._clock.now()))
-            if kind == "config":
-                await sites.set_config_version(tx, site_id, int(data["version"]))
             await tx.announce(site_id)
         self._bells.ring(site_id)
         return number

@@ -13,7 +13,7 @@ from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError
 from easyisp_edge.hub.instants import instant
 from easyisp_edge.hub.keys import KEY_OCTETS, SIGNATURE_OCTETS, exact_base64, is_signed
 from easyisp_edge.hub.refusals import RequestRefused
-from easyisp_edge.hub.store import sites
+from easyisp_edge.hub.store import down, identity, sites
 
 if TYPE_CHECKING:
     from easyisp_edge.hub.alarms import Alarms
@@ -185,6 +185,29 @@ class Enrolment:
     def callback_base(self, site_id: str) -> str:
         """Below which M-Pesa's callbacks for a site arrive."""
         return f"{self._public_url}/cb/{site_id}"
+
+    async def tell_address(self) -> int:
+        """Have every box told where its callbacks go, where that is another address than at the last start.
+
+        Gives how many are told.
+
+        Raises:
+            UnavailableError: They may not be.
+        """
+        async with self._database.transaction() as tx:
+            before = await identity.take_address(tx, self._public_url)
+            if before in {None, self._public_url}:
+                return 0
+            at = instant(self._clock.now())
+            told = [
+                site.site_id for site in await sites.all_sites(tx) if site.public_key and site.state != sites.CLOSED
+            ]
+            for site_id in told:
+                await down.queue(tx, site_id, "site", {"callbackBase": self.callback_base(site_id)}, at)
+                await tx.announce(site_id)
+        for site_id in told:
+            self._bells.ring(site_id)
+        return len(told)
 
     async def enrol(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Give a site a box.

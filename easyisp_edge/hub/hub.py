@@ -81,6 +81,8 @@ class Hub:
             key = await own_key(database, self._config.key_file, self._randomness)
             parts = build_parts(self._config, database, key, self._clock, self._randomness)
             services = await stack.enter_async_context(open_services(parts, self._randomness))
+            if told := await parts.enrolment.tell_address():
+                log.info("public_url is not what it was: %d boxes are told where M-Pesa's callbacks go", told)
             self.parts = parts
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work, name=name) for name, work in self._work(parts, services).items()]

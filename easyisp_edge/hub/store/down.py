@@ -79,7 +79,7 @@ async def waiting(tx: Transaction, site_id: str, after: int, most: int) -> list[
 async def forget_passing(tx: Transaction, before: str) -> None:
     """Drop what a new box would not need either, once it was acknowledged and is that old."""
     await tx.rows(
-        "DELETE FROM down_messages WHERE type IN ('callback', 'receipt', 'command') AND queued_at < $1"
+        "DELETE FROM down_messages WHERE type IN ('callback', 'receipt', 'command', 'site') AND queued_at < $1"
         " AND n <= (SELECT acked FROM down_heads h WHERE h.site_id = down_messages.site_id)",
         before,
     )

@@ -1,4 +1,7 @@
-"""Table `identity`: the key that boxes of this database believe. It has one row, or none before the first start."""
+"""Table `identity`: the key that boxes of this database believe, and where they find it.
+
+It has one row, or none before the first start.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +33,12 @@ async def begin_anew(tx: Transaction, key: bytes) -> None:
         _ONE,
         key,
     )
+
+
+async def take_address(tx: Transaction, public_url: str) -> str | None:
+    """Note where the hub is found from now on; gives where it was, None at the first start."""
+    row = await tx.row("SELECT public_url FROM identity WHERE one = $1 FOR UPDATE", _ONE)
+    before = None if row is None else row[0]
+    if before != public_url:
+        await tx.rows("UPDATE identity SET public_url = $2 WHERE one = $1", _ONE, public_url)
+    return before

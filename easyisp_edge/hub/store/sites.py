@@ -118,11 +118,6 @@ async def close_site(tx: Transaction, site_id: str) -> None:
     await tx.rows("UPDATE sites SET state = 'closed' WHERE site_id = $1", site_id)
 
 
-async def set_config_version(tx: Transaction, site_id: str, version: int) -> None:
-    """Note which configuration was published last."""
-    await tx.rows("UPDATE sites SET config_version = $2 WHERE site_id = $1", site_id, version)
-
-
 async def add_code(tx: Transaction, digest: bytes, site_id: str, expires_at: str) -> None:
     """Keep a code's digest."""
     await tx.rows(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from easyisp_edge.config.urls import callback_url
 from easyisp_edge.domain.central import (
+    COMMAND_VERBS,
     SILENT,
     Command,
     ConfigSnapshot,
@@ -44,7 +45,6 @@ _WAIT_GROWS_SECONDS = 5
 # Whoever answers at once that there is nothing is not asked again at once.
 TOO_SOON_SECONDS = 2.0
 _WORDS_LENGTH = 40
-_VERBS = frozenset({"sync", "look"})
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class DownService:
                     taken = self._revoke(tx, content)
                 case SiteChanged():
                     taken = self._move(tx, content)
-                case Command() if content.verb in _VERBS:
+                case Command() if content.verb in COMMAND_VERBS:
                     taken = _Taken()
                 case _:
                     taken = _Taken(alarm=("message", f"Message {message.number} is none that is obeyed."))

@@ -137,14 +137,14 @@ async def test_a_code_is_good_for_fifteen_minutes(
 
 async def test_until_a_person_confirms_it_a_box_only_tells(hub: Hub, http: aiohttp.ClientSession) -> None:
     """Its events are taken; it gets no message, no books and no look-up before the keys were compared."""
-    enrolment, down = parts_of(hub).enrolment, parts_of(hub).down
+    enrolment = parts_of(hub).enrolment
     new = await enrolment.new_code("to be compared")
     box = Box(http, hub.address)
     await box.enrol(new.code)
-    await down.publish(box.site, "config", {"version": 3})
+    await parts_of(hub).publisher.publish(box.site, [], [])
     box.make(Stream.MONEY)
     said = await box.post_all()
-    assert (said.status, said.content["configVersion"]) == (200, 3)
+    assert (said.status, said.content["configVersion"]) == (200, 1)
     assert (await box.send("GET", "/edge/v1/down?after=0", lane=Lane.DOWN)).content["messages"] == []
     page = await box.send("GET", "/edge/v1/streams/money?after=0", lane=Lane.MONEY)
     asked = await box.ask("/edge/v1/ask", {"receipt": "TKL1234567", "gateway": "174379"})

@@ -186,7 +186,7 @@ def test_a_certificate_of_this_machine_is_not_published(tmp_path: Path) -> None:
         read_published(write(tmp_path, text))
 
 
-async def test_the_commands_publish_and_revoke(hub: Hub, box: Box, tmp_path: Path, database: Any) -> None:
+async def test_the_commands_publish_revoke_and_command(hub: Hub, box: Box, tmp_path: Path, database: Any) -> None:
     """Beside a hub that runs; what is wrong is said and ends with 1."""
     await granted(box, "grant-1")
     config = str(write_config(tmp_path, database, 0))
@@ -197,7 +197,10 @@ async def test_the_commands_publish_and_revoke(hub: Hub, box: Box, tmp_path: Pat
 
     assert await run("publish", box.site, str(path)) == 0
     assert await run("revoke", box.site, "grant-1", "--reason", "paid back") == 0
-    assert [one["type"] for one in await messages(box)] == ["config", "revoke"]
+    assert await run("command", box.site, "look") == 0
+    assert [one["type"] for one in await messages(box)] == ["config", "revoke", "command"]
+    assert (await messages(box))[-1]["data"] == {"verb": "look"}
+    assert await run("command", "0" * 16, "sync") == 1
     assert await run("publish", "0" * 16, str(path)) == 1
     assert await run("revoke", box.site, "grant-9", "--reason", "mistyped") == 1
     assert await run("publish", box.site, str(write(tmp_path, "[[package", "bad.toml"))) == 1

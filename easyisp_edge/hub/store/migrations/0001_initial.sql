@@ -4,7 +4,8 @@
 -- The key that boxes believe: one row, from the first start on. Its secret half is a file.
 CREATE TABLE identity (
   one BIGINT PRIMARY KEY CHECK (one = 1),
-  public_key BYTEA NOT NULL
+  public_key BYTEA NOT NULL,
+  public_url TEXT
 );
 
 CREATE TABLE sites (
