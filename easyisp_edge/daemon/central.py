@@ -120,7 +120,7 @@ class CentralSide:
         self.site.relayed_base = "" if site is None else site.callback_base
         edge = self.site.config.edge
         if site is None and edge.central.callbacks and not edge.callbacks.public_url:
-            log.warning(
+            log.info(
                 "nothing is sold by M-Pesa yet: its callbacks are to come by way of a hub, and this box is enrolled at"
                 " none; see: easyisp-edge enrol --help"
             )

@@ -109,7 +109,9 @@ def tenant_of(config: Config, router: Router | None, tenant_id: str | None) -> T
     tenant = config.only_tenant() if router is None else config.tenant(router.tenant)
     if tenant is None:
         raise NotFoundError(
-            "tenant.unknown", "This site has several tenants: open the page through the hotspot, or send nasIp."
+            "tenant.unknown",
+            "This site has several tenants: open the page through the hotspot, or send nasIp.",
+            field="nasIp",
         )
     if tenant_id and tenant_id != tenant.id:
         raise InvalidError("tenant.other", "The tenantId is not the one of this hotspot.", field="tenantId")

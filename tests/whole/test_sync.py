@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import sqlite3
 import sys
@@ -266,6 +267,7 @@ async def test_a_callback_reaches_a_box_that_nobody_can_reach(
     hub: Hub, box: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """M-Pesa posts to the hub's address, and the device is online within three seconds; nothing is sold before."""
+    caplog.set_level(logging.INFO, "easyisp_edge.daemon.central")
     box.files["edge.toml"] = RELAYED
     async with box:
         assert "nothing is sold by M-Pesa yet" in caplog.text

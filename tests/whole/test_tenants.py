@@ -351,7 +351,7 @@ class TestTwoTenants:
             for path in ("/packages", "/tenant", "/mpesa/check", "/mpesa/validate", "/standing"):
                 status, content = await _get(browser, path + query)
                 assert (status, content["code"]) == (404, "tenant.unknown"), path + query
-                assert "nasIp" in content["message"]
+                assert content["field"] == "nasIp"
             async with browser.get("/" + query) as answer:
                 page = await answer.text()
             assert answer.status == 404
