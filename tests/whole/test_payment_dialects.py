@@ -120,7 +120,14 @@ async def test_a_query_that_does_not_know_yet_fails_nothing(
     async with Stage(tmp_path, daraja_options=behaving(behaviour)) as stage:
         purchase_id = await stage.buy()
         await stage.until(lambda: stage.daraja.debits, seconds=3, what="the money taken")
+        parts = stage.daemon.parts
+
+        def is_put_off() -> bool:
+            purchase = parts.store.read.purchases.by_id(purchase_id)
+            return purchase is not None and purchase.query_at is not None and purchase.query_at > parts.clock.now()
+
         for asked in range(1, len(answers) + 2):
+            await stage.until(is_put_off, seconds=10, what="the answer before taken in")
             assert (await stage.status(purchase_id))["status"] == "pending"
             stage.time.move(30)
             stage.daemon.parts.settlement.query_due()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,10 +78,17 @@ async def find(stage: Stage, text: str, mac: str = MAC) -> tuple[int, str]:
     return await post(stage, "/find", text=text, d=await token_of(stage, mac), lang="en")
 
 
-def _m_pesa_fails(stage: Stage, *, connected: bool = True) -> None:
-    """Have the last tries to reach M-Pesa failed."""
+async def _m_pesa_fails(stage: Stage, *, connected: bool = True) -> None:
+    """Have the last tries to reach M-Pesa failed; the list of a box that has just started is read before."""
     portal = stage.daemon.parts.portal
     (gateway,) = portal.site.config.gateways
+
+    def is_read() -> bool:
+        state = portal.store.read.gateways.by_id(gateway.id)
+        until = None if state is None else state.swept_until
+        return until is not None and portal.clock.now() - until < timedelta(minutes=30)
+
+    await stage.until(is_read, seconds=15, what="the list")
     reach = portal.outages.reach_of(gateway)
     assert reach is not None
     for _ in range(FAILURES_TO_TELL):
@@ -479,7 +487,7 @@ class TestDown:
         stage.time.move(60)
         form = {"package": "1h", "phone": OTHER_PHONE, "d": await token_of(stage, OTHER_MAC), "lang": "sw"}
         _, offered = await post(stage, "/buy", **form, prompt="no")
-        _m_pesa_fails(stage)
+        await _m_pesa_fails(stage)
         for path, waits in ((offered, True), (f"/p/{paid}", False)):
             page = words_of((await stage.get(path.partition("?")[0], lang="sw"))[1])
             assert ("M-Pesa haijibu kwa sasa. Vocha zinafanya kazi" in page) is waits
@@ -487,7 +495,7 @@ class TestDown:
     async def test_without_internet_nobody_is_told_to_pay(self, stage: Stage) -> None:
         """In both languages, and M-Pesa is not spoken of beside it."""
         await stage.buy()
-        _m_pesa_fails(stage, connected=False)
+        await _m_pesa_fails(stage, connected=False)
         for language, said in (("en", "has no Internet just now. Do not pay yet"), ("sw", "Usilipe kwanza")):
             page = words_of((await stage.get("/", mac=OTHER_MAC, lang=language))[1])
             assert said in page
