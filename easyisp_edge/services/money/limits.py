@@ -34,6 +34,7 @@ _MESSAGES = {
     "purchase.limit_device": f"This device has asked often enough. Wait {{minutes}} min and try again, {_MENU}",
     "purchase.limit_site": f"Many are paying here just now. Wait {{seconds}} seconds and try again, {_MENU}",
     "purchase.limit_rest": f"Prompts were cancelled on this phone. Wait {{minutes}} min and try again, {_MENU}",
+    "purchase.limit_offers": "Too much was ordered from here. Wait {minutes} min and try again.",
 }
 
 
@@ -70,12 +71,7 @@ def check_push_limits(tx: Tables, wanted: Purchase, limits: PushLimits) -> None:
             `purchase.limit_site` or `purchase.limit_rest`, with the `seconds` (and whole `minutes`) after which no
             limit stands against it any more, as far as is known now.
     """
-    until, code = max(_standing(tx, wanted, limits), default=(wanted.created_at, ""))
-    if until <= wanted.created_at:
-        return
-    seconds = math.ceil((until - wanted.created_at) / _SECOND)
-    values = {"seconds": seconds, "minutes": math.ceil(seconds / 60)}
-    raise ConflictError(code, _MESSAGES[code].format(**values), **values)
+    _refuse_while(_standing(tx, wanted, limits), wanted.created_at)
 
 
 def check_offer_limits(tx: Tables, wanted: Purchase) -> None:
@@ -84,18 +80,25 @@ def check_offer_limits(tx: Tables, wanted: Purchase) -> None:
     Raises:
         ConflictError: `purchase.limit_offers`, with the `seconds` and whole `minutes` after which it is not.
     """
-    until, now = wanted.created_at, wanted.created_at
-    if wanted.mac is not None:
-        of_device = tx.purchases.offers_of_device(wanted.mac, now - _HOUR, OFFERS_PER_DEVICE_HOUR)
-        until = max((at for at, _ in _used_up(of_device, OFFERS_PER_DEVICE_HOUR, _HOUR, "")), default=until)
-    of_site = tx.purchases.begun(now - _MINUTE, PURCHASES_PER_SITE_MINUTE)
-    until = max((at for at, _ in _used_up(of_site, PURCHASES_PER_SITE_MINUTE, _MINUTE, "")), default=until)
+    _refuse_while(_standing_of_offer(tx, wanted), wanted.created_at)
+
+
+def _refuse_while(standing: Iterator[tuple[datetime, str]], now: datetime) -> None:
+    until, code = max(standing, default=(now, ""))
     if until <= now:
         return
     seconds = math.ceil((until - now) / _SECOND)
-    minutes = math.ceil(seconds / 60)
-    message = f"Too much was ordered from here. Wait {minutes} min and try again."
-    raise ConflictError("purchase.limit_offers", message, seconds=seconds, minutes=minutes)
+    values = {"seconds": seconds, "minutes": math.ceil(seconds / 60)}
+    raise ConflictError(code, _MESSAGES[code].format(**values), **values)
+
+
+def _standing_of_offer(tx: Tables, wanted: Purchase) -> Iterator[tuple[datetime, str]]:
+    purchases, now, code = tx.purchases, wanted.created_at, "purchase.limit_offers"
+    if wanted.mac is not None:
+        of_device = purchases.offers_of_device(wanted.mac, now - _HOUR, OFFERS_PER_DEVICE_HOUR)
+        yield from _used_up(of_device, OFFERS_PER_DEVICE_HOUR, _HOUR, code)
+    of_site = purchases.begun(now - _MINUTE, PURCHASES_PER_SITE_MINUTE)
+    yield from _used_up(of_site, PURCHASES_PER_SITE_MINUTE, _MINUTE, code)
 
 
 def _standing(tx: Tables, wanted: Purchase, limits: PushLimits) -> Iterator[tuple[datetime, str]]:
