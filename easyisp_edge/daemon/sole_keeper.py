@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from easyisp_edge.errors import ConflictError, EdgeError
+from easyisp_edge.store.connections import FOLDER_ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +31,7 @@ def sole_keeper(path: Path) -> Iterator[None]:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise EdgeError(
-            "store.not_opened",
-            f"{path}: {error.strerror}. The folder must exist and be writable by the user the daemon runs as.",
-        ) from error
+        raise EdgeError("store.not_opened", f"{path}: {error.strerror}. {FOLDER_ADVICE}") from error
     try:
         _lock(file, path)
         yield

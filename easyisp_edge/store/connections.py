@@ -23,12 +23,13 @@ BUSY_TIMEOUT_SECONDS = 5.0
 _WRITING_CACHE_KIB = 1024
 _READING_CACHE_KIB = 4096
 _SURVEYING_CACHE_KIB = 256
+FOLDER_ADVICE = "The folder must exist and be writable by the user the daemon runs as."
 # By how SQLite's own name for the error begins.
 _ADVICE = {
     "SQLITE_FULL": "Make room on the disk it is on.",
     "SQLITE_IOERR": "Is there room on the disk it is on (df), and is that whole (dmesg)?",
     "SQLITE_BUSY": "Another program has it open and does not let go of it.",
-    "": "The folder must exist and be writable by the user the daemon runs as.",
+    "": FOLDER_ADVICE,
 }
 
 
