@@ -15,7 +15,7 @@ from easyisp_edge.services.money.claims import ClaimOrder
 from easyisp_edge.services.portal.standing import Step
 from easyisp_edge.web.askers import source_of
 from easyisp_edge.web.claim_pages import find_claim
-from easyisp_edge.web.holders import in_sight, refuse_strangers
+from easyisp_edge.web.holders import in_sight
 from easyisp_edge.web.portal_api import answer, bought
 from easyisp_edge.web.requests import pasted_of, read_object, text_of
 from easyisp_edge.web.visits import Device, router_of_nas, tenant_of
@@ -50,7 +50,6 @@ class ClaimApi:
         tenant = tenant_of(config, router, text_of(body, "tenantId", most=64, needed=False))
         named = text_of(body, "macAddress", most=40, needed=False)
         device = in_sight(self.portal, request, Device(None if named is None else MacAddress.parse(named)))
-        refuse_strangers(self.portal, request, device.mac)
         phone = text_of(body, "phone", most=40, needed=False)
         claim_id = text_of(body, "claimId", most=64, needed=False)
         if claim_id is not None and not is_secret(claim_id):

@@ -62,7 +62,7 @@ def own_device(portal: Portal, request: web.Request, form: Mapping[str, str], vi
         return held.mac
     mac = asker_of(portal, request).mac
     if mac is None or visit.device.mac not in {None, mac}:
-        raise RefusedError("device.unproven", "Only the device itself can do this.")
+        raise _unproven()
     return mac
 
 
@@ -75,9 +75,7 @@ def refuse_strangers(portal: Portal, request: web.Request, mac: MacAddress | Non
     Raises:
         RefusedError: Another one asks.
     """
-    asker = asker_of(portal, request)
-    if mac is not None and asker.host is not None and asker.mac != mac:
-        raise RefusedError("device.unproven", "Only the device itself can do this.")
+    in_sight(portal, request, Device(mac))
 
 
 def is_own(portal: Portal, request: web.Request, device: Device) -> bool:
@@ -97,10 +95,15 @@ def in_sight(portal: Portal, request: web.Request, device: Device) -> Device:
     """The device as its page names it, or, where that says none, the one that the router has at the address.
 
     Where money is paid for it, reports of sessions do not do: one that nobody ended may stand at an address for long.
+
+    Raises:
+        RefusedError: As `refuse_strangers`.
     """
     asker = asker_of(portal, request)
-    if device.mac is not None or asker.host is None:
+    if asker.host is None or device.mac == asker.mac:
         return device
+    if device.mac is not None:
+        raise _unproven()
     return Device(asker.mac, asker.router_id or device.router_id)
 
 
@@ -108,3 +111,7 @@ def visit_of_form(portal: Portal, request: web.Request, form: Mapping[str, str])
     """Whose page a form was sent from, and by which device."""
     visit = portal.visit(request, form)
     return replace(visit, device=device_of(portal, request, visit.device))
+
+
+def _unproven() -> RefusedError:
+    return RefusedError("device.unproven", "Only the device itself can do this.")

@@ -21,7 +21,7 @@ from easyisp_edge.services.identifiers import is_secret
 from easyisp_edge.services.money.purchase import Order
 from easyisp_edge.services.portal.standing import STEP_OF_STATE, Step
 from easyisp_edge.web.askers import source_of
-from easyisp_edge.web.holders import in_sight, purchase_unknown, refuse_strangers
+from easyisp_edge.web.holders import in_sight, purchase_unknown
 from easyisp_edge.web.portal import speed_of_contract
 from easyisp_edge.web.requests import flag_of, needed_text, read_object, text_of
 from easyisp_edge.web.texts import hours_of_day
@@ -175,7 +175,6 @@ class PortalApi:
         named = text_of(body, "macAddress", most=40, needed=False)
         language = self.portal.language(request)
         device = in_sight(self.portal, request, Device(None if named is None else MacAddress.parse(named)))
-        refuse_strangers(self.portal, request, device.mac)
         purchase = await self.portal.purchases.start_purchase(
             Order(
                 purchase_id=text_of(body, "purchaseId", most=64, needed=False),

@@ -106,7 +106,6 @@ class PortalPages:
         visit = self.portal.visit(request, form)
         visit = replace(visit, device=in_sight(self.portal, request, visit.device))
         language = self.portal.language(request, form.get("lang"))
-        refuse_strangers(self.portal, request, visit.device.mac)
         package_id, phone = needed_text(form, "package", most=64), form.get("phone", "")[:40]
         try:
             package = self.portal.shelf.version(visit.tenant.id, package_id, visit.device.router_id).package
