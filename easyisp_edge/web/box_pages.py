@@ -9,7 +9,6 @@ from aiohttp import web
 
 from easyisp_edge.domain.mpesa_messages import PASTED_LENGTH_MAX
 from easyisp_edge.domain.one_box import Meaning, Understood, understood
-from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.values import Msisdn
 from easyisp_edge.errors import ConflictError, InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.money.claims import ClaimOrder
@@ -22,10 +21,11 @@ from easyisp_edge.web.pages_paying import paid_page
 from easyisp_edge.web.requests import read_form
 from easyisp_edge.web.side_pages import box_page
 from easyisp_edge.web.standing_pages import StandingPages
-from easyisp_edge.web.voucher_pages import guesser_for, used_elsewhere
+from easyisp_edge.web.voucher_pages import holder_of
 
 if TYPE_CHECKING:
     from easyisp_edge.domain.values import MacAddress
+    from easyisp_edge.services.portal.vouchers import Holder
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.visits import Visit
 
@@ -80,21 +80,19 @@ class BoxPages:
             doubt = self.portal.texts.get(asked.language, f"box.doubts.{asked.means.doubt}")
             return self._say(asked, doubt, status=400)
         if meaning is Meaning.VOUCHER:
-            return await self._voucher(asked, mac, guesser_for(self.portal, request, asked.visit))
+            return await self._voucher(asked, holder_of(self.portal, request, asked.visit, asked.visit.device))
         if mac is None:
             return self._ask_more(asked)
         if meaning in {Meaning.RECEIPT, Meaning.MESSAGE}:
             return await self._claim(asked, mac)
         return await self._recover(asked, mac)
 
-    async def _voucher(self, asked: _Asked, mac: MacAddress | None, guesser: str) -> web.Response:
-        visit, code = asked.visit, asked.means.value
-        elsewhere = used_elsewhere(self.portal, visit.tenant.id, visit.device, code, guesser) is not None
-        if mac is None or elsewhere:  # its page finds out which device it is, or asks whether to move it
+    async def _voucher(self, asked: _Asked, holder: Holder) -> web.Response:
+        visit, code, vouchers = asked.visit, asked.means.value, self.portal.vouchers
+        # Its page finds out which device it is, or asks whether to move it.
+        if holder.mac is None or vouchers.held_elsewhere(holder, code) is not None:
             return self._shown.see_other(f"/v/{code}?d={visit.device.token}&lang={asked.language}")
-        await self.portal.vouchers.redeem(
-            visit.tenant.id, code, mac=mac, router_id=visit.device.router_id, guesser=guesser, service=Service.HOTSPOT
-        )
+        await vouchers.redeem(holder, code)
         return self._to_start(asked)
 
     async def _claim(self, asked: _Asked, mac: MacAddress) -> web.Response:

@@ -21,6 +21,7 @@ from easyisp_edge.errors import InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.access.logins import Refusal
 from easyisp_edge.services.portal.outages import Outage
 from easyisp_edge.services.portal.standing import STEPS_ONLINE, Step, lapses_at
+from easyisp_edge.services.portal.vouchers import Holder
 from easyisp_edge.web.askers import asker_of, guesser_of
 from easyisp_edge.web.origins import is_by_page_of, portal_urls
 from easyisp_edge.web.portal import speed_of_contract
@@ -102,14 +103,8 @@ class SessionApi:
         """
         body = await read_object(request)
         code, place = needed_text(body, "code", most=64), self._place(request, body)
-        grant = await self.portal.vouchers.redeem(
-            place.tenant_id,
-            code,
-            mac=place.mac,
-            router_id=place.router_id,
-            guesser=place.guesser,
-            service=Service.HOTSPOT,
-        )
+        holder = Holder(place.tenant_id, place.mac, place.router_id, Service.HOTSPOT, place.guesser)
+        grant = await self.portal.vouchers.redeem(holder, code)
         admission = self._admission(grant.grant_id)
         offer = self.portal.offer(admission.package, self.portal.language(request))
         speed, login_url = speed_of_contract(admission.package.rate_limit), _login_url(place, admission)

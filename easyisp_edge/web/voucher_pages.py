@@ -11,7 +11,7 @@ from aiohttp import web
 from easyisp_edge.domain.packages import Service
 from easyisp_edge.domain.vouchers import grouped, read_voucher_code
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError, RefusedError
-from easyisp_edge.services.portal.vouchers import mistyped
+from easyisp_edge.services.portal.vouchers import Holder, mistyped
 from easyisp_edge.web.askers import asker_of, guesser_of
 from easyisp_edge.web.errors import status_of
 from easyisp_edge.web.holders import device_of, refuse_strangers, visit_of_form
@@ -21,7 +21,6 @@ from easyisp_edge.web.standing_pages import StandingPages, origin_of
 from easyisp_edge.web.visits import device_unknown
 
 if TYPE_CHECKING:
-    from easyisp_edge.domain.packages import Package
     from easyisp_edge.web.portal import Portal
     from easyisp_edge.web.visits import Device, Visit
 
@@ -49,18 +48,11 @@ class VoucherPages:
         device, code = device_of(self.portal, request, visit.device), read_voucher_code(request.match_info["code"])
         if code is None:
             return self._wrong(visit, device, language, mistyped(), request.match_info["code"])
-        vouchers, tenant_id, guesser = self.portal.vouchers, visit.tenant.id, guesser_for(self.portal, request, visit)
-        package = vouchers.package_of(tenant_id, code, mac=device.mac, router_id=device.router_id, guesser=guesser)
-        moves = None if package is not None else used_elsewhere(self.portal, tenant_id, device, code, guesser)
+        vouchers, holder = self.portal.vouchers, holder_of(self.portal, request, visit, device)
+        package = vouchers.package_of(holder, code)
+        moves = None if package is not None else vouchers.held_elsewhere(holder, code)
         if device.mac is not None and moves is None:
-            why = vouchers.refusal_of(
-                tenant_id,
-                code,
-                mac=device.mac,
-                router_id=device.router_id,
-                service=Service.HOTSPOT,
-                guesser=guesser,
-            )
+            why = vouchers.refusal_of(holder, code)
             if why is not None:  # nobody is promised what the next tap refuses
                 return self._wrong(visit, device, language, why, code)
         login_url = None if visit.router is None else visit.router.login_url
@@ -85,12 +77,12 @@ class VoucherPages:
         visit, language = visit_of_form(self.portal, request, form), self.portal.language(request, form.get("lang"))
         device, code = visit.device, needed_text(form, "code", most=_CODE_LENGTH_MAX)
         read, moves = read_voucher_code(code), form.get("move") == "yes"
-        guesser = guesser_for(self.portal, request, visit)
-        elsewhere = not moves and used_elsewhere(self.portal, visit.tenant.id, device, code, guesser) is not None
+        holder = holder_of(self.portal, request, visit, device)
+        elsewhere = not moves and self.portal.vouchers.held_elsewhere(holder, code) is not None
         if read is not None and (device.mac is None or elsewhere):
             return self._shown.see_other(f"/v/{read}?d={device.token}&lang={language}")
         try:
-            await self._use(visit, device, code, guesser, moves=moves)
+            await self._use(holder, code, moves=moves)
         except (InvalidError, NotFoundError, ConflictError, RefusedError) as error:
             return self._wrong(visit, device, language, error, code)
         return self._shown.see_other(f"/?d={device.token}&lang={language}")
@@ -105,16 +97,12 @@ class VoucherPages:
         await self.portal.trials.start(visit.tenant.id, visit.device.mac, visit.device.router_id)
         return self._shown.see_other(f"/?d={visit.device.token}&lang={language}")
 
-    async def _use(self, visit: Visit, device: Device, code: str, guesser: str, *, moves: bool) -> None:
-        vouchers, tenant_id, router_id = self.portal.vouchers, visit.tenant.id, device.router_id
-        hotspot = Service.HOTSPOT
-        if device.mac is None or not moves:
-            await vouchers.redeem(
-                tenant_id, code, mac=device.mac, router_id=router_id, guesser=guesser, service=hotspot
-            )
+    async def _use(self, holder: Holder, code: str, *, moves: bool) -> None:
+        if holder.mac is None or not moves:
+            await self.portal.vouchers.redeem(holder, code)
             return
-        await vouchers.move(tenant_id, code, mac=device.mac, router_id=router_id, guesser=guesser, service=hotspot)
-        await self.portal.sign_outs.sign_in(tenant_id, device.mac)
+        await self.portal.vouchers.move(holder, code)
+        await self.portal.sign_outs.sign_in(holder.tenant_id, holder.mac)
 
     def _wrong(self, visit: Visit, device: Device, language: str, error: EdgeError, code: str) -> web.Response:
         """The one box, with what was wrong with the code above it."""
@@ -135,16 +123,10 @@ class VoucherPages:
         return StandingPages(self.portal)
 
 
-def guesser_for(portal: Portal, request: web.Request, visit: Visit) -> str:
-    """Who is not listened to after too many wrong codes."""
-    return guesser_of(asker_of(portal, request), visit.router, visit.device.mac)
-
-
-def used_elsewhere(portal: Portal, tenant_id: str, device: Device, code: str, guesser: str) -> Package | None:
-    """What a voucher is for that another device uses: whoever holds it is asked whether it is to be moved here."""
-    if device.mac is None:
-        return None
-    return portal.vouchers.held_elsewhere(tenant_id, code, mac=device.mac, router_id=device.router_id, guesser=guesser)
+def holder_of(portal: Portal, request: web.Request, visit: Visit, device: Device) -> Holder:
+    """Who shows a voucher."""
+    guesser = guesser_of(asker_of(portal, request), visit.router, visit.device.mac)
+    return Holder(visit.tenant.id, device.mac, device.router_id, Service.HOTSPOT, guesser)
 
 
 def voucher_asked_for(link_orig: str) -> str | None:

@@ -10,7 +10,7 @@ from easyisp_edge.domain.packages import Service
 from easyisp_edge.services.access.lockout import Lockout
 from easyisp_edge.services.back_office.vouchers_desk import BatchOrder, VouchersDesk
 from easyisp_edge.services.portal.trials import TrialService
-from easyisp_edge.services.portal.vouchers import GUESSES, VoucherService
+from easyisp_edge.services.portal.vouchers import GUESSES, Holder, VoucherService
 from easyisp_edge.web.control_vouchers import ControlVouchers
 from tests.unit.desk import FILES, Office, open_office
 from tests.unit.shop import MAC, ROUTER, TENANT
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from easyisp_edge.domain.grants import Grant
     from easyisp_edge.web.control import Control
 
+HOLDER = Holder(TENANT, MAC, ROUTER, Service.HOTSPOT)
 PACKAGES = (
     FILES["packages.toml"]
     + """[[package]]
@@ -89,8 +90,7 @@ class PaperShop:
 
     async def redeem(self, code: str, **changes: Any) -> Grant:
         """Redeem a code on the usual device, but for the changes."""
-        asked: dict[str, Any] = {"mac": MAC, "router_id": ROUTER, "service": Service.HOTSPOT}
-        return await self.vouchers.redeem(TENANT, code, **asked | changes)
+        return await self.vouchers.redeem(HOLDER._replace(**changes), code)
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from easyisp_edge.domain.values import MacAddress
 from easyisp_edge.domain.vouchers import read_voucher_code
 from easyisp_edge.errors import ConflictError
 from easyisp_edge.lab.daraja.faults import Fault
+from easyisp_edge.services.portal.vouchers import Holder
 from easyisp_edge.web.visits import Device
 from tests.whole.browsing import BrowsedStage
 from tests.whole.stage import MAC, OTHER_MAC
@@ -61,9 +62,8 @@ async def scanned(page: Page, at: int) -> str:
 
 
 async def redeem(stage: BrowsedStage, code: str, mac: str) -> Grant:
-    return await stage.daemon.parts.vouchers.redeem(
-        "default", code, mac=MacAddress(mac), router_id="main", service=Service.HOTSPOT
-    )
+    holder = Holder("default", MacAddress(mac), "main", Service.HOTSPOT)
+    return await stage.daemon.parts.vouchers.redeem(holder, code)
 
 
 async def test_what_is_printed_is_redeemed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

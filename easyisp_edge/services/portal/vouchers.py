@@ -31,19 +31,21 @@ GUESSES = LockoutLimits(device=8, site=600)
 
 
 class Holder(NamedTuple):
-    """Who holds a voucher.
+    """Who holds a voucher, or says so.
 
     Args:
         tenant_id: At whose site.
         mac: The device; None where the page does not know it.
         router_id: Behind which router it is, where known.
         service: How it is connected.
+        guesser: Who is not listened to after too many wrong tries; empty for the device.
     """
 
     tenant_id: str
     mac: MacAddress | None
     router_id: str | None
     service: Service
+    guesser: str = ""
 
 
 class Found(NamedTuple):
@@ -68,28 +70,15 @@ class VoucherService:
     lockout: Lockout
     selling: Selling = field(default_factory=Selling)
 
-    async def redeem(
-        self,
-        tenant_id: str,
-        code: str,
-        *,
-        mac: MacAddress | None,
-        router_id: str | None,
-        service: Service,
-        guesser: str | None = None,
-    ) -> Grant:
+    async def redeem(self, holder: Holder, code: str) -> Grant:
         """Take a voucher and make its grant, in one transaction; routers are told.
 
         The same device gets the same grant again. Another one gets it too, where the package is for several devices: it
         is let on by the grant's user name and password.
 
         Args:
-            tenant_id: At whose site.
+            holder: Whose it becomes.
             code: As it was typed or scanned.
-            mac: The device; None where the page does not know it.
-            router_id: Behind which router it is, where known.
-            service: How it is connected.
-            guesser: Who is not listened to after too many wrong tries; None for the device.
 
         Raises:
             InvalidError: `voucher.mistyped`: it is no code.
@@ -98,54 +87,38 @@ class VoucherService:
             RefusedError: `voucher.revoked`, `voucher.expired`, `voucher.closed_here` (not for this router or service),
                 or `voucher.locked`: too many wrong ones were tried.
         """
-        holder, guesser = Holder(tenant_id, mac, router_id, service), guesser or str(mac or "")
-        read = self._read(code, router_id or "", guesser)
+        read = self._read(holder, code)
         # Looked up first, so that guesses cost no writing.
-        found = find(self.settlement.store.read, tenant_id, read)
+        found = self._find(holder, read)
         if found is None:
-            self.lockout.wrong(router_id or "", guesser)
             raise _unknown()
         if found.voucher.state is not VoucherState.AVAILABLE:
             return _again(self.settlement.store.read, found, holder)
         self.selling.refuse_while_resting()
         grant = await self.settlement.store.write(lambda tx: self._redeem(tx, read, holder))
-        self.settlement.granted(tenant_id)
+        self.settlement.granted(holder.tenant_id)
         return grant
 
-    def package_of(
-        self, tenant_id: str, code: str, *, mac: MacAddress | None, router_id: str | None, guesser: str | None = None
-    ) -> Package | None:
+    def package_of(self, holder: Holder, code: str) -> Package | None:
         """What a voucher is for, before it is taken; None where it cannot be.
 
         Asking for codes that do not exist counts as guessing, and is not answered after too many.
         """
-        read, guesser = read_voucher_code(code), guesser or str(mac or "")
-        if read is None or self.lockout.is_out(router_id or "", guesser):
-            return None
-        found = find(self.settlement.store.read, tenant_id, read)
+        read = read_voucher_code(code)
+        found = None if read is None or self._is_out(holder) else self._find(holder, read)
         if found is None:
-            self.lockout.wrong(router_id or "", guesser)
             return None
         state = found.voucher.state_at(self.settlement.clock.now(), found.batch)
         return found.version.package if state is VoucherState.AVAILABLE else None
 
-    def refusal_of(
-        self,
-        tenant_id: str,
-        code: str,
-        *,
-        mac: MacAddress,
-        router_id: str | None,
-        service: Service,
-        guesser: str | None = None,
-    ) -> EdgeError | None:
+    def refusal_of(self, holder: Holder, code: str) -> EdgeError | None:
         """What `redeem` would refuse a device with, before anything is taken; None where it would not.
 
         It is not counted as guessing: whoever asks this asks `package_of` too.
         """
-        tables, holder = self.settlement.store.read, Holder(tenant_id, mac, router_id, service)
+        tables = self.settlement.store.read
         try:
-            found = find(tables, tenant_id, self._read(code, router_id or "", guesser or str(mac)))
+            found = find(tables, holder.tenant_id, self._read(holder, code))
             if found is None:
                 raise _unknown()
             if found.voucher.state is VoucherState.AVAILABLE:
@@ -156,36 +129,25 @@ class VoucherService:
             return error
         return None
 
-    def held_elsewhere(
-        self, tenant_id: str, code: str, *, mac: MacAddress, router_id: str | None, guesser: str | None = None
-    ) -> Package | None:
+    def held_elsewhere(self, holder: Holder, code: str) -> Package | None:
         """What a voucher got that is another device's, and that its holder may `move` to this one; None for no such.
 
         It is not counted as guessing: whoever asks this asks `package_of` or `redeem` too.
         """
         read = read_voucher_code(code)
-        if read is None or self.lockout.is_out(router_id or "", guesser or str(mac)):
+        if read is None or holder.mac is None or self._is_out(holder):
             return None
         tables = self.settlement.store.read
-        found = find(tables, tenant_id, read)
+        found = find(tables, holder.tenant_id, read)
         if found is None or found.voucher.state is VoucherState.AVAILABLE:
             return None
         try:
-            grant = self._usable(tables, found, Holder(tenant_id, mac, router_id, found.version.package.service))
+            grant = self._usable(tables, found, holder._replace(service=found.version.package.service))
         except (ConflictError, RefusedError):
             return None
-        return None if grant.mac in {None, mac} else found.version.package
+        return None if grant.mac in {None, holder.mac} else found.version.package
 
-    async def move(
-        self,
-        tenant_id: str,
-        code: str,
-        *,
-        mac: MacAddress,
-        router_id: str | None,
-        service: Service,
-        guesser: str | None = None,
-    ) -> Grant:
+    async def move(self, holder: Holder, code: str) -> Grant:
         """Move what a voucher got to another device of its holder; the one it was on is put off.
 
         Whoever has the code holds it. Where it is on that device it stays, and one that nobody used yet is redeemed.
@@ -196,20 +158,28 @@ class VoucherService:
             ConflictError: `voucher.over`: it is used up; `grant.moved_often`: it has moved often enough today.
             RefusedError: As for `redeem`.
         """
-        holder, guesser = Holder(tenant_id, mac, router_id, service), guesser or str(mac)
-        read = self._read(code, router_id or "", guesser)
-        if find(self.settlement.store.read, tenant_id, read) is None:
-            self.lockout.wrong(router_id or "", guesser)
+        read = self._read(holder, code)
+        if self._find(holder, read) is None:
             raise _unknown()
         grant = await self.settlement.store.write(lambda tx: self._move(tx, read, holder))
-        self.settlement.granted(tenant_id)
+        self.settlement.granted(holder.tenant_id)
         return grant
 
-    def _read(self, code: str, router_id: str, guesser: str) -> str:
+    def _find(self, holder: Holder, read: str) -> Found | None:
+        """A voucher by its code; one there is not was a guess."""
+        found = find(self.settlement.store.read, holder.tenant_id, read)
+        if found is None:
+            self.lockout.wrong(holder.router_id or "", _guesser(holder))
+        return found
+
+    def _is_out(self, holder: Holder) -> bool:
+        return self.lockout.is_out(holder.router_id or "", _guesser(holder))
+
+    def _read(self, holder: Holder, code: str) -> str:
         read = read_voucher_code(code)
         if read is None:  # the check character told: this is no guess, and is not counted as one
             raise mistyped()
-        if self.lockout.is_out(router_id, guesser):
+        if self._is_out(holder):
             raise RefusedError("voucher.locked", "Too many wrong codes were tried. Wait ten minutes and try again.")
         return read
 
@@ -253,6 +223,10 @@ class VoucherService:
         if admission is None or not admission.usable_at(self.settlement.clock.now()):
             raise _over()
         return grant
+
+
+def _guesser(holder: Holder) -> str:
+    return holder.guesser or str(holder.mac or "")
 
 
 def find(tables: Tables, tenant_id: str, code: str) -> Found | None:

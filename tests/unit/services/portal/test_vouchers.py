@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,7 @@ from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.portal.vouchers import GUESSES
 from tests.fakes.clocks import START, SeededRandomness
 from tests.unit.shop import MAC, OTHER_MAC, ROUTER, TENANT
-from tests.unit.vouchers_stage import PaperShop, open_paper_shop
+from tests.unit.vouchers_stage import HOLDER, PaperShop, open_paper_shop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -188,7 +188,7 @@ async def test_guessing_is_slowed_per_device(shop: PaperShop) -> None:
     for _ in range(GUESSES.device):
         assert await refusal(shop, UNKNOWN, NotFoundError) == "voucher.unknown"
     assert await refusal(shop, code) == "voucher.locked"
-    assert shop.vouchers.package_of(TENANT, code, mac=MAC, router_id=ROUTER) is None
+    assert shop.vouchers.package_of(HOLDER, code) is None
     assert await refusal(shop, UNKNOWN, NotFoundError, mac=OTHER_MAC) == "voucher.unknown"
     shop.office.books.time.advance(601)
     assert (await shop.redeem(code)).funding is Funding.VOUCHER
@@ -214,14 +214,14 @@ async def test_guesses_write_nothing(shop: PaperShop) -> None:
 async def test_what_it_is_for_is_told_before_it_is_taken(shop: PaperShop) -> None:
     """For a page that asks first; nothing for what cannot be redeemed, and asking for others' codes is guessing."""
     [code] = await shop.make()
-    package = shop.vouchers.package_of(TENANT, code, mac=MAC, router_id=ROUTER)
+    package = shop.vouchers.package_of(HOLDER, code)
     assert package is not None
     assert package.package_id == "1h"
     assert shop.office.books.count("grants") == 0
     await shop.redeem(code)
-    assert shop.vouchers.package_of(TENANT, code, mac=MAC, router_id=ROUTER) is None
+    assert shop.vouchers.package_of(HOLDER, code) is None
     for _ in range(GUESSES.device):
-        assert shop.vouchers.package_of(TENANT, UNKNOWN, mac=MAC, router_id=ROUTER) is None
+        assert shop.vouchers.package_of(HOLDER, UNKNOWN) is None
     assert await refusal(shop, code) == "voucher.locked"
 
 
@@ -231,8 +231,7 @@ async def test_what_would_be_refused_is_told_before(shop: PaperShop) -> None:
     [home] = await shop.make("home")
 
     def why(code: str, mac: MacAddress = MAC) -> str | None:
-        where: dict[str, Any] = {"router_id": ROUTER, "service": Service.HOTSPOT}
-        refused = shop.vouchers.refusal_of(TENANT, code, mac=mac, **where)
+        refused = shop.vouchers.refusal_of(HOLDER._replace(mac=mac), code)
         return None if refused is None else refused.code
 
     assert [why(each) for each in (code, "hello", home)] == [None, "voucher.mistyped", "voucher.closed_here"]

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from easyisp_edge.domain.packages import Service
 from easyisp_edge.errors import ConflictError, EdgeError, InvalidError, NotFoundError, RefusedError
 from easyisp_edge.services.access.grant_life import MOVES_PER_DAY, end, take_off
 from easyisp_edge.services.identifiers import Identifiers
 from easyisp_edge.services.portal.vouchers import GUESSES
 from tests.fakes.clocks import START, SeededRandomness
 from tests.unit.shop import MAC, OTHER_MAC, ROUTER, TENANT
-from tests.unit.vouchers_stage import PaperShop, open_paper_shop
+from tests.unit.vouchers_stage import HOLDER, PaperShop, open_paper_shop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,8 +32,7 @@ async def _shop(tmp_path: Path) -> AsyncIterator[PaperShop]:
 
 
 async def moved(shop: PaperShop, code: str, mac: MacAddress = OTHER_MAC, **changes: Any) -> Grant:
-    asked: dict[str, Any] = {"mac": mac, "router_id": ROUTER, "service": Service.HOTSPOT}
-    return await shop.vouchers.move(TENANT, code, **asked | changes)
+    return await shop.vouchers.move(HOLDER._replace(mac=mac, **changes), code)
 
 
 async def refusal(shop: PaperShop, kind: type[EdgeError], code: str, **changes: Any) -> str:
@@ -44,7 +42,7 @@ async def refusal(shop: PaperShop, kind: type[EdgeError], code: str, **changes: 
 
 
 def elsewhere(shop: PaperShop, code: str, mac: MacAddress = OTHER_MAC, router_id: str = ROUTER) -> str | None:
-    found = shop.vouchers.held_elsewhere(TENANT, code, mac=mac, router_id=router_id)
+    found = shop.vouchers.held_elsewhere(HOLDER._replace(mac=mac, router_id=router_id), code)
     return None if found is None else found.package_id
 
 
